@@ -1,0 +1,17 @@
+# cmake/rooms.cmake - dvesp_room(name LINKS ...): the library dvesp_<name> of all sources in cpp/<name>/.
+# A room without sources (ports) is a library of headers. Libraries are handed on, so `LINKS` names the next lower rooms.
+function(dvesp_room name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINKS")
+    file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/cpp/${name}/*.cpp")
+    set(target dvesp_${name})
+    if(sources)
+        add_library(${target} STATIC ${sources})
+        set(scope PUBLIC)
+        target_link_libraries(${target} PRIVATE dvesp_warnings)
+    else()
+        add_library(${target} INTERFACE)
+        set(scope INTERFACE)
+    endif()
+    target_include_directories(${target} ${scope} "${CMAKE_SOURCE_DIR}/cpp" "${CMAKE_SOURCE_DIR}/cpp/include")
+    target_link_libraries(${target} ${scope} ${arg_LINKS})
+endfunction()

@@ -1,0 +1,127 @@
+/// bind/search_reply.cpp - runs searches over all queries and exposes the buffers.
+#include "bind/search_reply.hpp"
+
+#include <cstring>
+#include <limits>
+#include <mutex>
+
+#include "bind/errors.hpp"
+#include "bind/metadata.hpp"
+
+namespace py = pybind11;
+
+namespace dvesp::bind {
+namespace {
+
+/// Refuses queries before anything is searched.
+Result<void> check_queries(const SearchArguments& arguments, const store::CollectionConfig& config) {
+    if (arguments.dimension != config.dimension) {
+        return fail(ErrorCode::dimension_mismatch, "query_vector: dimension " + std::to_string(arguments.dimension) +
+                                                       ", but collection '" + arguments.collection + "' has dimension " +
+                                                       std::to_string(config.dimension));
+    }
+    for (std::size_t query = 0; query < arguments.count; ++query) {
+        const float* vector = arguments.queries + query * arguments.dimension;
+        auto checked = store::check_vector(vector, arguments.dimension, arguments.options.metric, "query_vector: row");
+        if (checked.ok()) continue;
+        const std::string name = "query_vector: row " + std::to_string(query);
+        return store::check_vector(vector, arguments.dimension, arguments.options.metric, name).error();
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<SearchReply>> SearchReply::run(node::EmbeddedStore& store, const SearchArguments& arguments) {
+    store::Database& database = store.database();
+    const std::uint64_t started_ns = database.clock().monotonic_ns();
+    DVESP_ASSIGN(const auto collection, database.collection(arguments.collection));
+    DVESP_TRY(collection->check_whole());
+    SearchArguments asked = arguments;
+    if (!asked.metric_given) asked.options.metric = collection->config().metric;
+    DVESP_TRY(check_queries(asked, collection->config()));
+    database.note_metric(*collection, asked.options.metric);
+    DVESP_ASSIGN(const auto search, store::SnapshotSearch::prepare(*collection, collection->snapshot(), asked.options, asked.filter));
+    auto reply = std::make_shared<SearchReply>();
+    reply->count_ = asked.count;
+    reply->top_k_ = asked.options.top_k;
+    reply->dimension_ = asked.dimension;
+    reply->with_vectors_ = asked.include_vectors;
+    reply->distances_.assign(asked.count * asked.options.top_k, std::numeric_limits<float>::infinity());
+    if (asked.include_vectors) reply->vectors_.assign(asked.count * asked.options.top_k * asked.dimension, 0.0F);
+    reply->ids_.resize(asked.count);
+    reply->metadata_.resize(asked.count);
+    std::mutex error_mutex;
+    Result<void> outcome;
+    const auto one = [&](std::size_t query) {
+        const auto hits = search->search(asked.queries + query * asked.dimension);
+        const Result<void> filled = hits.ok() ? reply->fill(query, *hits) : Result<void>(hits.error());
+        if (filled.ok()) return;
+        const std::scoped_lock lock(error_mutex);
+        outcome = filled;
+    };
+    if (asked.count == 1) {
+        one(0);
+    } else {
+        database.runner().run(asked.count, one);
+    }
+    if (!outcome.ok()) return outcome.error();
+    reply->time_ms_ = static_cast<double>(database.clock().monotonic_ns() - started_ns) / 1e6;
+    return reply;
+}
+
+Result<void> SearchReply::fill(std::size_t query, const std::vector<store::Hit>& hits) {
+    for (std::size_t rank = 0; rank < hits.size(); ++rank) {
+        const store::Hit& hit = hits[rank];
+        const std::size_t at = query * top_k_ + rank;
+        distances_[at] = hit.distance;
+        ids_[query].emplace_back(hit.id);
+        const auto metadata = hit.location.source->metadata(hit.location.row);
+        if (!metadata) return fail(ErrorCode::corruption, hit.location.source->name() + ": damaged (metadata)");
+        metadata_[query].emplace_back(metadata->begin(), metadata->end());
+        if (!with_vectors_) continue;
+        const float* vector = hit.location.source->vector(hit.location.row);
+        if (vector == nullptr) return fail(ErrorCode::corruption, hit.location.source->name() + ": damaged (vectors)");
+        std::memcpy(vectors_.data() + at * dimension_, vector, std::size_t{dimension_} * sizeof(float));
+    }
+    return {};
+}
+
+void SearchReply::define(py::module_& module) {
+    py::class_<SearchReply, std::shared_ptr<SearchReply>> reply(module, "SearchReply", "Results of a search; arrays share its memory.");
+    reply.def_property_readonly("ids", [](const SearchReply& self) {
+        py::list rows;
+        for (const auto& hits : self.ids_) {
+            py::list row;
+            for (const std::string& id : hits) row.append(text_of_bytes(id));
+            rows.append(row);
+        }
+        return rows;
+    });
+    reply.def_property_readonly("distances", [](const std::shared_ptr<SearchReply>& self) {
+        return py::array_t<float>({self->count_, std::size_t{self->top_k_}}, self->distances_.data(), py::cast(self));
+    });
+    reply.def_property_readonly("vectors", [](const std::shared_ptr<SearchReply>& self) -> py::object {
+        if (!self->with_vectors_) return py::none();
+        return py::array_t<float>({self->count_, std::size_t{self->top_k_}, std::size_t{self->dimension_}}, self->vectors_.data(),
+                                  py::cast(self));
+    });
+    reply.def_property_readonly("metadata", [](const SearchReply& self) {
+        py::list rows;
+        for (const auto& hits : self.metadata_) {
+            py::list row;
+            for (const auto& bytes : hits) row.append(decode_value(bytes));
+            rows.append(row);
+        }
+        return rows;
+    });
+    reply.def_property_readonly("counts", [](const SearchReply& self) {
+        py::list counts;
+        for (const auto& hits : self.ids_) counts.append(hits.size());
+        return counts;
+    });
+    reply.def_readonly("time_ms", &SearchReply::time_ms_);
+    reply.def_property_readonly("nodes_queried", [](const SearchReply&) { return 1; });
+}
+
+}  // namespace dvesp::bind

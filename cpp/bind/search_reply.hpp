@@ -1,0 +1,45 @@
+/// bind/search_reply.hpp - the answer of a search as arrays that share the native buffer.
+#pragma once
+
+#include <pybind11/numpy.h>
+
+#include <string>
+#include <vector>
+
+#include "node/embedded_store.hpp"
+
+namespace dvesp::bind {
+
+struct SearchArguments {
+    std::string collection;
+    const float* queries = nullptr;   ///< float32 [count, dimension]
+    std::size_t count = 0;
+    std::uint32_t dimension = 0;
+    store::SearchOptions options;
+    bool metric_given = false;
+    bool include_vectors = true;
+    const store::ParsedFilter* filter = nullptr;
+};
+
+/// Results of q queries. Plain memory, filled without the GIL, handed out as arrays.
+class SearchReply {
+  public:
+    /// Runs the search. @errors as store::SnapshotSearch; invalid_argument and dimension_mismatch for the queries
+    static Result<std::shared_ptr<SearchReply>> run(node::EmbeddedStore& store, const SearchArguments& arguments);
+    static void define(pybind11::module_& module);
+
+  private:
+    Result<void> fill(std::size_t query, const std::vector<store::Hit>& hits);
+
+    std::size_t count_ = 0;
+    std::uint32_t top_k_ = 0;
+    std::uint32_t dimension_ = 0;
+    bool with_vectors_ = false;
+    double time_ms_ = 0;
+    std::vector<float> distances_;                          ///< [count, top_k]
+    std::vector<float> vectors_;                            ///< [count, top_k, dimension] or empty
+    std::vector<std::vector<std::string>> ids_;             ///< [count][hits]
+    std::vector<std::vector<std::vector<std::uint8_t>>> metadata_;
+};
+
+}  // namespace dvesp::bind

@@ -1,0 +1,34 @@
+/// index/calibration.hpp - measures on held-out rows what recall an index reaches with how much effort.
+#pragma once
+
+#include <functional>
+
+#include "base/result.hpp"
+#include "index/flat_scan.hpp"
+#include "index/graph_builder.hpp"
+
+namespace dvesp::index {
+
+inline constexpr std::uint32_t calibration_top_k = 10;
+
+/// Every `step`-th row is held out: few enough to cost little, spread over the whole input.
+struct HeldOut {
+    std::uint32_t step = 0;   ///< 0: nothing is held out
+    std::uint32_t count = 0;
+
+    explicit HeldOut(std::uint32_t rows) noexcept;
+    [[nodiscard]] bool contains(std::uint32_t row) const noexcept {
+        return step != 0 && row % step == 0 && row / step < count;
+    }
+};
+
+/// Runs one held-out query with one effort and reports its candidates.
+using Probe = std::function<GraphHits(const CodedQuery& query, std::uint32_t effort, const RowPredicate& predicate)>;
+
+/// Tries `efforts` in order until recall is so high that more effort cannot matter.
+/// @errors corruption when a vector cannot be read
+[[nodiscard]] Result<std::vector<CalibrationPoint>> calibrate(const Coding& coding, Metric metric, const CodeView& codes,
+                                                              const VectorSource& vectors, const HeldOut& held_out,
+                                                              const std::vector<std::uint32_t>& efforts, const Probe& probe);
+
+}  // namespace dvesp::index

@@ -1,0 +1,140 @@
+/// index/codes.cpp - centred int8 coding of rows and queries; estimates and their error bounds.
+#include "index/codes.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/assert.hpp"
+#include "kernels/kernels.hpp"
+
+namespace dvesp::index {
+namespace {
+
+/// Absorbs float32 rounding in sums of up to 4096 products when bounds are called rigorous.
+constexpr float rounding_slack = 2e-6F;
+/// Standard deviations that a likely margin spans.
+constexpr float likely_deviations = 3.5F;
+constexpr std::int32_t unsigned_offset = 128;
+
+/// out = y - centre, where y is `vector`, scaled to unit length when asked.
+void center_row(const Coding& coding, const float* vector, float norm, float* out) noexcept {
+    const float scale = coding.unit() && norm > 0 ? 1.0F / norm : 1.0F;
+    const float* center = coding.center().data();
+    const std::size_t dim = coding.dimension();
+    for (std::size_t index = 0; index < dim; ++index) out[index] = vector[index] * scale - center[index];
+}
+
+/// |v - scale * code|, rounded up.
+float coding_error(const float* v, const std::int8_t* code, float scale, std::size_t dim) noexcept {
+    float sums[16] = {};
+    std::size_t index = 0;
+    for (; index + 16 <= dim; index += 16) {
+        for (std::size_t lane = 0; lane < 16; ++lane) {
+            const float gap = v[index + lane] - scale * static_cast<float>(code[index + lane]);
+            sums[lane] += gap * gap;
+        }
+    }
+    float total = 0;
+    for (; index < dim; ++index) {
+        const float gap = v[index] - scale * static_cast<float>(code[index]);
+        total += gap * gap;
+    }
+    for (const float sum : sums) total += sum;
+    return std::sqrt(total) * 1.0001F;
+}
+
+}  // namespace
+
+std::size_t code_stride(std::uint32_t dimension) noexcept {
+    return round_up(dimension + sizeof(RowConstants), kernels::code_block_bytes);
+}
+
+std::vector<float> mean_of_rows(const std::vector<const float*>& rows, std::uint32_t dimension, bool unit) {
+    std::vector<double> sums(dimension, 0.0);
+    for (const float* row : rows) {
+        const float length = unit ? norm(row, dimension) : 1.0F;
+        const double scale = length > 0 ? 1.0 / static_cast<double>(length) : 0.0;
+        for (std::uint32_t index = 0; index < dimension; ++index) sums[index] += static_cast<double>(row[index]) * scale;
+    }
+    std::vector<float> mean(dimension, 0.0F);
+    const double count = rows.empty() ? 1.0 : static_cast<double>(rows.size());
+    for (std::uint32_t index = 0; index < dimension; ++index) mean[index] = static_cast<float>(sums[index] / count);
+    return mean;
+}
+
+Coding::Coding(bool unit, std::vector<float> center)
+    : unit_(unit), center_(std::move(center)), stride_(code_stride(static_cast<std::uint32_t>(center_.size()))) {
+    center_norm2_ = kernels::best().dot(center_.data(), center_.data(), center_.size());
+}
+
+void Coding::encode(const float* vector, float norm, std::uint8_t* out, float* scratch) const noexcept {
+    const kernels::Kernels& kernel = kernels::best();
+    const std::size_t dim = center_.size();
+    center_row(*this, vector, norm, scratch);
+    RowConstants row{};
+    auto* code = reinterpret_cast<std::int8_t*>(out);
+    std::memset(out + dim, 0, stride_ - dim);
+    row.scale = kernel.encode_int8(scratch, dim, code, &row.code_sum);
+    row.norm = norm;
+    row.centered_norm2 = kernel.dot(scratch, scratch, dim);
+    row.center_dot = kernel.dot(center_.data(), scratch, dim);
+    row.error = coding_error(scratch, code, row.scale, dim);
+    std::memcpy(out + stride_ - sizeof row, &row, sizeof row);
+}
+
+CodedQuery::CodedQuery(const Coding& coding, Metric metric, const float* query, Margin margin)
+    : coding_(&coding), metric_(metric), query_(query), query_norm_(norm(query, coding.dimension())),
+      code_(round_up(coding.dimension(), kernels::code_block_bytes)) {
+    const kernels::Kernels& kernel = kernels::best();
+    const std::size_t dim = coding.dimension();
+    std::vector<float> centered(dim);
+    std::vector<std::int8_t> code(dim);
+    center_row(coding, query, query_norm_, centered.data());
+    std::int32_t sum = 0;
+    scale_ = kernel.encode_int8(centered.data(), dim, code.data(), &sum);
+    for (std::size_t index = 0; index < dim; ++index) {
+        code_.data()[index] = static_cast<std::uint8_t>(code[index] + unsigned_offset);
+    }
+    centered_norm_ = std::sqrt(kernel.dot(centered.data(), centered.data(), dim));
+    code_error_ = coding_error(centered.data(), code.data(), scale_, dim);
+    // q~ . centre = (q~ - centre) . centre + |centre|^2
+    center_dot_ = kernel.dot(centered.data(), coding.center().data(), dim) + coding.center_norm2();
+    if (margin == Margin::likely) sureness_ = likely_deviations / std::sqrt(static_cast<float>(dim));
+    if (sureness_ > 1) sureness_ = 1;
+}
+
+CodedQuery::Estimate CodedQuery::estimate(std::int32_t code_dot, const RowConstants& row) const noexcept {
+    const float inner = scale_ * row.scale * static_cast<float>(code_dot - unsigned_offset * row.code_sum);
+    const float row_norm = std::sqrt(row.centered_norm2);
+    // |<a,b> - <a',b'>| <= |a| |b - b'| + |a - a'| |b'|
+    const float inner_error = sureness_ * (centered_norm_ * row.error + code_error_ * (row_norm + row.error)) +
+                              rounding_slack * centered_norm_ * row_norm;
+    const float full_dot = center_dot_ + row.center_dot + inner;
+    if (coding_->unit()) {
+        const float lengths = query_norm_ * row.norm;
+        switch (metric_) {
+            case Metric::cosine: return {1.0F - full_dot, inner_error};
+            case Metric::dot_product: return {-lengths * full_dot, lengths * inner_error};
+            case Metric::l2:
+                return {query_norm_ * query_norm_ + row.norm * row.norm - 2 * lengths * full_dot, 2 * lengths * inner_error};
+        }
+    }
+    switch (metric_) {
+        case Metric::l2:
+            return {centered_norm_ * centered_norm_ + row.centered_norm2 - 2 * inner, 2 * inner_error};
+        case Metric::dot_product: return {-full_dot, inner_error};
+        case Metric::cosine: break;
+    }
+    const float lengths = query_norm_ * row.norm;
+    if (lengths == 0) return {1.0F, 0.0F};
+    return {1.0F - full_dot / lengths, inner_error / lengths};
+}
+
+float CodedQuery::exact_distance(const float* vector) const noexcept {
+    const std::size_t dim = coding_->dimension();
+    const float vector_norm = metric_ == Metric::cosine ? norm(vector, dim) : 0.0F;
+    return distance(metric_, query_, query_norm_, vector, vector_norm, dim);
+}
+
+}  // namespace dvesp::index

@@ -1,0 +1,110 @@
+/// index/codes.hpp - int8 codes of rows around a common centre, and distance estimates from them with error bounds.
+/// A row y (the vector, or its unit vector for cosine collections) is stored as y = centre + scale * code + error.
+/// Centring matters for models whose coordinates have large constant offsets; the per-row scale guards dead ones.
+/// Bytes: docs/formats/segment.md, section codes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "index/metric.hpp"
+
+namespace dvesp::index {
+
+/// What a code's row of bytes ends with: constants that turn an integer dot product into any distance.
+struct RowConstants {
+    float scale;            ///< of the code
+    std::int32_t code_sum;  ///< sum of the code's elements
+    float norm;             ///< Euclidean norm of the stored vector
+    float centered_norm2;   ///< |y - centre|^2
+    float center_dot;       ///< centre . (y - centre)
+    float error;            ///< upper bound of |y - centre - scale * code|
+    std::uint32_t reserved[2];
+};
+static_assert(sizeof(RowConstants) == 32);
+
+/// How the rows of one head or segment are coded. Immutable.
+class Coding {
+  public:
+    /// @param unit   code unit vectors (cosine collections) instead of the vectors themselves
+    /// @param center float32 [dimension], in the space of the coded rows
+    Coding(bool unit, std::vector<float> center);
+
+    [[nodiscard]] std::uint32_t dimension() const noexcept { return static_cast<std::uint32_t>(center_.size()); }
+    [[nodiscard]] bool unit() const noexcept { return unit_; }
+    [[nodiscard]] const std::vector<float>& center() const noexcept { return center_; }
+    [[nodiscard]] float center_norm2() const noexcept { return center_norm2_; }
+    /// Bytes of one coded row: a multiple of 64; the constants are its last 32 bytes.
+    [[nodiscard]] std::size_t stride() const noexcept { return stride_; }
+
+    /// Codes `vector` (float32 [dimension], finite) of Euclidean norm `norm` into `out` (stride bytes).
+    /// @param scratch float32 [dimension]  @cost a few passes over the row
+    void encode(const float* vector, float norm, std::uint8_t* out, float* scratch) const noexcept;
+
+  private:
+    bool unit_;
+    std::vector<float> center_;
+    float center_norm2_;
+    std::size_t stride_;
+};
+
+/// Bytes of one coded row of `dimension` coordinates.
+[[nodiscard]] std::size_t code_stride(std::uint32_t dimension) noexcept;
+/// The mean of the rows (of their unit vectors), each float32 [dimension]. @param rows may be empty: zeros
+[[nodiscard]] std::vector<float> mean_of_rows(const std::vector<const float*>& rows, std::uint32_t dimension, bool unit);
+
+inline const RowConstants& constants_of(const std::uint8_t* row, std::size_t stride) noexcept {
+    return *reinterpret_cast<const RowConstants*>(row + stride - sizeof(RowConstants));
+}
+
+/// How sure an estimate's margin is.
+enum class Margin : std::uint8_t {
+    likely,    ///< errors taken as independent over coordinates: holds but for about one row in 10^4
+    rigorous,  ///< Cauchy-Schwarz: always holds
+};
+
+/// A query prepared for one coding and one metric.
+/// Scores are ascending and order rows as the metric does: cosine distance, squared l2, or minus the dot product.
+class CodedQuery {
+  public:
+    /// @param query float32 [dimension], finite; must outlive this object
+    CodedQuery(const Coding& coding, Metric metric, const float* query, Margin margin);
+
+    struct Estimate {
+        float score;
+        float margin;  ///< |true score - score| <= margin, as sure as asked
+    };
+    /// The estimate from the integer dot product of `code()` with a row.
+    [[nodiscard]] Estimate estimate(std::int32_t code_dot, const RowConstants& row) const noexcept;
+
+    /// The margin alone.
+    [[nodiscard]] float margin(const RowConstants& row) const noexcept { return estimate(0, row).margin; }
+
+    [[nodiscard]] const std::uint8_t* code() const noexcept { return code_.data(); }
+    [[nodiscard]] const float* query() const noexcept { return query_; }
+    [[nodiscard]] float query_norm() const noexcept { return query_norm_; }
+    [[nodiscard]] Metric metric() const noexcept { return metric_; }
+    [[nodiscard]] const Coding& coding() const noexcept { return *coding_; }
+    /// The exact distance to `vector`, float32 [dimension].
+    [[nodiscard]] float exact_distance(const float* vector) const noexcept;
+    /// The score that belongs to a distance.
+    [[nodiscard]] float score_of_distance(float distance) const noexcept {
+        return metric_ == Metric::l2 ? distance * distance : distance;
+    }
+
+  private:
+    const Coding* coding_;
+    Metric metric_;
+    const float* query_;
+    float query_norm_;
+    AlignedBuffer code_;           ///< unsigned (signed code + 128), zero padded to 64
+    float scale_ = 0;              ///< of the query's code
+    float centered_norm_ = 0;      ///< |q~ - centre|
+    float code_error_ = 0;         ///< |q~ - centre - scale * code|
+    float center_dot_ = 0;         ///< q~ . centre
+    float sureness_ = 1;           ///< 1, or z / sqrt(dimension)
+};
+
+}  // namespace dvesp::index

@@ -1,0 +1,56 @@
+/// kernels/kernels.hpp - distances and int8 quantization: one table of functions per instruction set, all with equal results.
+/// The portable table is the reference; every other table is property-tested against it (tests/unit/kernels_test.cpp).
+/// Source: int8 scan with VNNI as measured in docs/performance.md; the fixed summation tree makes float results
+/// bit-identical on every path, so replicas agree (ARCHITECTURE: "one fixed 16-lane tree"). Two things stand outside that
+/// promise: the bits of a NaN (only overflow makes one), and threads that changed the rounding mode or flush denormals.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace dvesp::kernels {
+
+/// Bytes that may be read behind a code's last byte: rows lie in blocks of 64.
+inline constexpr std::size_t code_block_bytes = 64;
+
+/// All functions are pure; pointers need no alignment; `dim` is 1..4096. Codes are int8 in -127..127.
+/// Sums of integers are exact (int32 cannot overflow at 4096 x 255 x 127).
+struct Kernels {
+    const char* name;  ///< "portable", "avx2", "avx512", "neon"
+
+    /// sum a[i]*b[i]. Fixed tree: lane l (of 16) accumulates i = l, l+16, ... with fused multiply-add starting from +0;
+    /// missing tail elements count as 0*0; then lanes are added 8 apart, 4 apart, 2 apart, 1 apart.
+    float (*dot)(const float* a, const float* b, std::size_t dim);
+    /// sum (a[i]-b[i])^2 with the same tree.
+    float (*squared_l2)(const float* a, const float* b, std::size_t dim);
+
+    /// out[r] = sum over i < dim of query[i] * rows[r*stride + i], for r < count.
+    /// `query` is unsigned, padded with zeros to a multiple of 64 bytes and readable there. Each row is readable up to the
+    /// next multiple of 64 (the bytes behind `dim` may be anything: the query's zeros silence them). stride is a
+    /// multiple of 64.
+    void (*code_dots)(const std::uint8_t* query, const std::int8_t* rows, std::size_t stride, std::size_t dim,
+                      std::size_t count, std::int32_t* out);
+    /// The same for scattered rows: out[j] = sum of query[i] * base[ids[j]*stride + i]; prefetches ahead.
+    void (*code_dots_at)(const std::uint8_t* query, const std::int8_t* base, std::size_t stride, std::size_t dim,
+                         const std::uint32_t* ids, std::size_t count, std::int32_t* out);
+    /// sum a[i]*b[i] of two signed codes, i < dim only (bytes behind `dim` are readable to the next multiple of 64 but
+    /// must not count).
+    std::int32_t (*code_dot)(const std::int8_t* a, const std::int8_t* b, std::size_t dim);
+
+    /// code[i] = round-half-even(v[i] * (127 / max|v|)) clamped to -127..127, *sum = sum code[i];
+    /// returns scale = max|v| / 127 (0 and all-zero code when v is all zeros). The product is one float multiplication by
+    /// the float 127/max|v|. If 127/max|v| is not finite (max below about 3.7e-37), treated as all zeros. v is finite.
+    /// Writes code[0..dim) only: padding is the caller's.
+    float (*encode_int8)(const float* v, std::size_t dim, std::int8_t* code, std::int32_t* sum);
+};
+
+/// The reference: plain C++ with std::fma, no intrinsics.
+const Kernels& portable() noexcept;
+/// Every table that this CPU can run, the portable one first, the fastest last. @threads any
+std::span<const Kernels* const> available() noexcept;
+/// The fastest table, or the one named by the environment variable DVESP_KERNELS at the first call; a name that this CPU
+/// cannot serve is ignored. @threads any
+const Kernels& best() noexcept;
+
+}  // namespace dvesp::kernels

@@ -1,0 +1,41 @@
+/// node/embedded_store.hpp - one process's database with the ports that it lives on: what a VectorStore(path) is.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "store/database.hpp"
+
+namespace dvesp::node {
+
+/// The ports that a store takes over; made by whoever knows the operating system (or simulates one).
+struct OwnedPorts {
+    std::unique_ptr<ports::Files> files;
+    std::unique_ptr<ports::Clock> clock;
+    std::unique_ptr<ports::Random> random;
+    std::unique_ptr<ports::Executor> executor;
+};
+
+/// @threads any
+class EmbeddedStore {
+  public:
+    /// Opens or creates the store behind `ports.files`. @errors as store::Database::open
+    static Result<std::unique_ptr<EmbeddedStore>> open(OwnedPorts ports, const store::DatabaseOptions& options = {});
+    ~EmbeddedStore();
+
+    [[nodiscard]] store::Database& database() noexcept { return *database_; }
+    [[nodiscard]] std::string place() const { return ports_.files->describe(""); }
+    /// Ends everything and releases the lock. Idempotent.
+    Result<void> close();
+
+  private:
+    explicit EmbeddedStore(OwnedPorts ports) : ports_(std::move(ports)) {}
+    OwnedPorts ports_;
+    std::unique_ptr<store::Database> database_;
+};
+
+/// Copies a snapshot (a directory that `Database::snapshot_to` filled) into the empty `target`, checking every hash.
+/// @errors corruption, invalid_argument when the target holds a store, storage_full, io_failed: nothing usable remains
+[[nodiscard]] Result<void> restore(ports::Files& source, ports::Files& target);
+
+}  // namespace dvesp::node

@@ -1,0 +1,165 @@
+/// store/collection.cpp - applies frames to the head, marks replaced rows dead, publishes snapshots.
+#include "store/collection.hpp"
+
+#include <algorithm>
+
+#include "base/ids.hpp"
+
+namespace dvesp::store {
+namespace {
+
+constexpr std::uint64_t seal_floats = std::uint64_t{65'536} * 384;
+constexpr std::uint32_t seal_rows_min = 4096, seal_rows_max = 65'536;
+constexpr std::size_t scratches_max = 64;
+constexpr std::uint32_t center_rows_min = 32, center_rows_max = 1024;
+
+}  // namespace
+
+std::vector<Snapshot::Part> Snapshot::parts() const {
+    std::vector<Part> out;
+    if (head && head_rows > 0) out.push_back({head.get(), head_rows});
+    for (auto frozen_head = frozen.rbegin(); frozen_head != frozen.rend(); ++frozen_head) {
+        if (frozen_head->rows > 0) out.push_back({frozen_head->head.get(), frozen_head->rows});
+    }
+    for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) {
+        if (segment->segment->rows() > 0) out.push_back({segment->segment.get(), segment->segment->rows()});
+    }
+    return out;
+}
+
+Collection::Collection(std::string name, std::uint32_t shard, std::uint64_t created_log_seq, const CollectionConfig& config)
+    : name_(std::move(name)), shard_(shard), created_log_seq_(created_log_seq), config_(config),
+      applied_log_seq_(created_log_seq), wanted_metrics_(1U << static_cast<std::uint32_t>(config.metric)) {
+    auto first = std::make_shared<Snapshot>();
+    first->seq = created_log_seq;
+    snapshot_.set(std::move(first));
+}
+
+std::uint32_t Collection::seal_rows() const noexcept {
+    return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(seal_floats / config_.dimension, seal_rows_min, seal_rows_max));
+}
+
+Result<std::optional<Location>> Collection::find(const Snapshot& snapshot, std::string_view id) {
+    const std::uint64_t key = id_key(id);
+    for (const Snapshot::Part& part : snapshot.parts()) {
+        DVESP_ASSIGN(const std::uint32_t row, part.source->find(id, key, snapshot.seq, part.rows));
+        if (row != index::no_row) return std::optional<Location>(Location{part.source, row});
+    }
+    return std::optional<Location>();
+}
+
+std::shared_ptr<Head> Collection::make_head(const Snapshot& snapshot, const Frame* first) const {
+    const bool unit = config_.metric == Metric::cosine;
+    std::vector<float> center(config_.dimension, 0.0F);
+    const std::uint32_t count = first->view.head.kind == codec::FrameKind::put ? first->view.head.count : 0;
+    if (count >= center_rows_min) {
+        std::vector<const float*> rows;
+        for (std::uint32_t row = 0; row < std::min(count, center_rows_max); ++row) rows.push_back(first->view.vector(row));
+        center = index::mean_of_rows(rows, config_.dimension, unit);
+    } else if (!snapshot.segments.empty()) {
+        center = snapshot.segments.back().segment->coding().center();
+    }
+    return std::make_shared<Head>(std::make_shared<const index::Coding>(unit, std::move(center)),
+                                  "the log (collection '" + name_ + "')");
+}
+
+Result<void> Collection::apply(const std::shared_ptr<const Frame>& frame, std::uint64_t log_seq) {
+    const codec::FrameView& view = frame->view;
+    const std::shared_ptr<const Snapshot> now = snapshot_.get();
+    std::vector<Location> replaced;
+    for (std::uint32_t row = 0; row < view.head.count; ++row) {
+        const bool replaces = view.head.kind == codec::FrameKind::remove || view.version(row) > 1;
+        if (!replaces) continue;
+        auto found = find(*now, view.id(row));
+        if (!found.ok()) return found.error();
+        if (*found) replaced.push_back(**found);
+    }
+    const bool fresh_head = !now->head;
+    std::shared_ptr<Head> head = fresh_head ? make_head(*now, frame.get()) : now->head;
+    if (fresh_head) head_first_log_seq_ = log_seq;
+    head->append(frame);
+    for (const Location& location : replaced) location.source->deaths.kill(location.row, log_seq);
+    last_shard_seq_ = view.head.seq;
+    publish([&](Snapshot& next) {
+        next.seq = log_seq;
+        next.head = head;
+        next.head_rows = head->rows();
+        next.live_rows += view.head.kind == codec::FrameKind::put ? view.head.count : 0;
+        next.live_rows -= replaced.size();
+    });
+    return {};
+}
+
+bool Collection::freeze_head() {
+    const std::shared_ptr<const Snapshot> now = snapshot_.get();
+    if (!now->head || now->head->empty()) return false;
+    publish([&](Snapshot& next) {
+        next.frozen.push_back({now->head, now->head_rows, now->seq, last_shard_seq_, head_first_log_seq_});
+        next.head.reset();
+        next.head_rows = 0;
+    });
+    head_first_log_seq_ = 0;
+    return true;
+}
+
+void Collection::set_applied(std::uint64_t log_seq, std::uint64_t shard_seq) noexcept {
+    applied_log_seq_ = log_seq;
+    applied_shard_seq_ = shard_seq;
+    last_shard_seq_ = std::max(last_shard_seq_, shard_seq);
+}
+
+std::uint64_t Collection::first_unsealed_log_seq() const {
+    const std::shared_ptr<const Snapshot> now = snapshot_.get();
+    return now->frozen.empty() ? head_first_log_seq_ : now->frozen.front().first_log_seq;
+}
+
+std::string Collection::damage() const {
+    const std::scoped_lock lock(mutex_);
+    return damage_;
+}
+
+void Collection::set_damage(std::string message) {
+    const std::scoped_lock lock(mutex_);
+    if (damage_.empty()) damage_ = std::move(message);
+}
+
+Result<void> Collection::check_whole() const {
+    std::string message = damage();
+    if (!message.empty()) return fail(ErrorCode::corruption, std::move(message));
+    return {};
+}
+
+std::unique_ptr<index::SearchScratch> Collection::take_scratch() {
+    {
+        const std::scoped_lock lock(mutex_);
+        if (!scratches_.empty()) {
+            auto scratch = std::move(scratches_.back());
+            scratches_.pop_back();
+            return scratch;
+        }
+    }
+    return std::make_unique<index::SearchScratch>();
+}
+
+void Collection::give_scratch(std::unique_ptr<index::SearchScratch> scratch) {
+    const std::scoped_lock lock(mutex_);
+    if (scratches_.size() < scratches_max) scratches_.push_back(std::move(scratch));
+}
+
+bool Collection::want_metric(Metric metric) noexcept {
+    const std::uint32_t bit = 1U << static_cast<std::uint32_t>(metric);
+    return (wanted_metrics_.load(std::memory_order_relaxed) & bit) == 0 && (wanted_metrics_.fetch_or(bit) & bit) == 0;
+}
+
+bool Collection::wants_metric(Metric metric) const noexcept {
+    return (wanted_metrics_.load(std::memory_order_relaxed) & (1U << static_cast<std::uint32_t>(metric))) != 0;
+}
+
+std::uint64_t Collection::unsealed_bytes() const {
+    const std::shared_ptr<const Snapshot> now = snapshot_.get();
+    std::uint64_t bytes = now->head ? now->head->frame_bytes() : 0;
+    for (const FrozenHead& frozen : now->frozen) bytes += frozen.head->frame_bytes();
+    return bytes;
+}
+
+}  // namespace dvesp::store

@@ -1,0 +1,56 @@
+/// store/cursor.cpp - collects (key, row) of all living rows, sorts, and reads rows as they are asked for.
+#include "store/cursor.hpp"
+
+#include <algorithm>
+
+#include "base/ids.hpp"
+
+namespace dvesp::store {
+
+Result<std::unique_ptr<Cursor>> Cursor::open(std::shared_ptr<const Snapshot> snapshot, std::optional<ParsedFilter> filter,
+                                             std::optional<std::string> after, OnDamage on_damage) {
+    auto cursor = std::unique_ptr<Cursor>(new Cursor());
+    cursor->parts_ = snapshot->parts();
+    cursor->snapshot_ = std::move(snapshot);
+    cursor->filter_ = std::move(filter);
+    cursor->on_damage_ = on_damage;
+    DVESP_TRY(cursor->collect(std::move(after)));
+    return cursor;
+}
+
+Result<void> Cursor::collect(std::optional<std::string> after) {
+    const std::uint64_t after_key = after ? id_key(*after) : 0;
+    for (std::uint32_t part = 0; part < parts_.size(); ++part) {
+        const Source& source = *parts_[part].source;
+        for (std::uint32_t row = 0; row < parts_[part].rows; ++row) {
+            if (!source.deaths.alive_at(row, snapshot_->seq)) continue;
+            const auto id = source.id(row);
+            if (!id && on_damage_ == OnDamage::skip) continue;
+            if (!id) return fail(ErrorCode::corruption, source.name() + ": damaged (ids); scroll(on_damage=\"skip\") reads the rest");
+            const std::uint64_t key = id_key(*id);
+            if (after && (key < after_key || (key == after_key && *id <= *after))) continue;
+            rows_.push_back({key, part, row});
+        }
+    }
+    std::sort(rows_.begin(), rows_.end(), [this](const Row& a, const Row& b) {
+        if (a.key != b.key) return a.key < b.key;
+        return parts_[a.part].source->id(a.row) < parts_[b.part].source->id(b.row);
+    });
+    return {};
+}
+
+Result<std::vector<RowView>> Cursor::next(std::size_t count_max) {
+    std::vector<RowView> out;
+    for (; at_ < rows_.size() && out.size() < count_max; ++at_) {
+        const Source& source = *parts_[rows_[at_].part].source;
+        auto row = source.row(rows_[at_].row);
+        if (!row.ok()) {
+            if (on_damage_ == OnDamage::skip) continue;
+            return row.error();
+        }
+        if (!filter_ || matches(filter_->filter, row->metadata)) out.push_back(*row);
+    }
+    return out;
+}
+
+}  // namespace dvesp::store

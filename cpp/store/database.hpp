@@ -1,0 +1,180 @@
+/// store/database.hpp - the embedded database: collections over one log, one manifest, background sealing and merging.
+/// What is acknowledged is durable and visible to the next search. Readers never wait for writers.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "ports/clock.hpp"
+#include "ports/executor.hpp"
+#include "ports/files.hpp"
+#include "ports/random.hpp"
+#include "store/collection.hpp"
+#include "store/cursor.hpp"
+#include "store/log.hpp"
+#include "store/query.hpp"
+#include "store/write.hpp"
+
+namespace dvesp::store {
+
+inline constexpr const char* manifest_path = "manifest";
+inline constexpr const char* lock_path = "lock";
+
+/// The outside world; everything must outlive the database.
+struct Ports {
+    ports::Files* files = nullptr;
+    ports::Clock* clock = nullptr;
+    ports::Random* random = nullptr;
+    ports::Executor* executor = nullptr;
+};
+
+struct DatabaseOptions {
+    LogOptions log;
+    std::uint64_t unsealed_bytes_max = std::uint64_t{512} << 20;  ///< writers wait above this
+    std::uint64_t log_bytes_max = std::uint64_t{384} << 20;       ///< above this, the oldest unsealed collection is sealed
+    std::uint32_t seal_rows = 0;                                  ///< 0 = Collection::seal_rows
+    std::uint64_t idle_marker_ms = 100;
+    std::uint32_t index_rows_min = 2048;                          ///< smaller segments are scanned
+};
+
+struct CollectionStatus {
+    std::string name;
+    CollectionConfig config;
+    std::uint64_t rows = 0;
+    std::uint64_t head_rows = 0;
+    std::uint64_t indexed_rows = 0;
+    std::uint64_t segments = 0;
+    std::uint64_t disk_bytes = 0;
+    std::string damage;
+};
+
+struct StoreStatus {
+    std::array<std::uint8_t, 16> store_id{};
+    std::uint64_t log_bytes = 0;
+    std::uint64_t unsealed_bytes = 0;
+    std::string background_error;
+    std::vector<CollectionStatus> collections;
+};
+
+/// What long-running work is at, for progress bars.
+struct Progress {
+    std::atomic<const char*> phase{""};
+    std::atomic<std::uint64_t> total{0};
+    index::BuildControl* control = nullptr;
+};
+
+/// @threads every method from any thread
+class Database {
+  public:
+    /// Opens or creates the store behind `ports.files`.
+    /// @errors store_locked; corruption when the manifest is damaged; io_failed; storage_full
+    static Result<std::unique_ptr<Database>> open(const Ports& ports, const DatabaseOptions& options);
+    ~Database();
+    Database(const Database&) = delete;
+    Database& operator=(const Database&) = delete;
+
+    /// Ends background work, writes the closing marker, releases the lock. Idempotent; later calls return `closed`.
+    Result<void> close();
+
+    // ---- collections
+    Result<void> create_collection(const std::string& name, const CollectionConfig& config, bool exist_ok);
+    Result<void> drop_collection(const std::string& name);
+    [[nodiscard]] std::vector<std::string> collection_names() const;
+    /// @errors collection_not_found, closed
+    [[nodiscard]] Result<std::shared_ptr<Collection>> collection(const std::string& name) const;
+
+    // ---- records (store/write.hpp has the meaning of the requests)
+    Result<WriteReply> write(const WriteRequest& request);
+    Result<UpdateReply> update(const UpdateRequest& request);
+    Result<DeleteReply> remove(const DeleteRequest& request);
+
+    // ---- upkeep; `name` empty = every collection
+    /// Seals heads, so that all rows are in segments. @errors storage_full, io_failed
+    Result<void> flush(const std::string& name);
+    /// Merges into one segment a collection, rebuilds indexes, gives dead rows' space back; returns when all is done.
+    Result<void> compact(const std::string& name);
+    /// Every checksum, Merkle root, graph and id map against the data. @return problems, empty = none
+    Result<std::vector<std::string>> verify(const std::string& name);
+    /// Copies a consistent state, everything acknowledged included, into empty `target`.
+    Result<void> snapshot_to(ports::Files& target);
+    [[nodiscard]] StoreStatus status() const;
+    [[nodiscard]] const Progress& progress() const noexcept { return progress_; }
+    [[nodiscard]] index::BuildControl& build_control() noexcept { return build_control_; }
+    [[nodiscard]] TaskRunner& runner() noexcept { return *ports_.executor; }
+    [[nodiscard]] ports::Clock& clock() noexcept { return *ports_.clock; }
+    /// @errors closed
+    [[nodiscard]] Result<void> check_open() const;
+    /// Builds graphs for metrics that searches asked for. Cheap when there is nothing to do.
+    void note_metric(Collection& collection, Metric metric);
+
+  private:
+    friend class Maintenance;
+    Database(const Ports& ports, const DatabaseOptions& options);
+
+    // database_recovery.cpp
+    Result<void> recover();
+    Result<void> create_new();
+    Result<void> load_collection(const codec::CollectionEntry& entry);
+    Result<void> replay(const LogRecovery& recovery);
+    Result<void> replay_frame(const RecoveredFrame& frame);
+    void attribute_damage(const LogDamage& damage, const std::map<std::uint32_t, std::uint64_t>& last_seen);
+    Result<void> remove_orphans(const codec::Manifest& manifest);
+
+    // commit.cpp
+    struct Pending;
+    Result<void> submit(WriteOperation& operation);
+    void commit_group();
+    std::vector<Pending*> take_group();
+    void commit_operations(std::vector<Pending*>& group);
+    Result<void> apply_catalog(const Frame& frame, std::uint64_t log_seq);
+    Result<void> wait_for_room(const Collection& collection, std::uint64_t timeout_ms);
+    template <class Work>
+    auto exclusively(Work work) {
+        const std::scoped_lock lock(commit_mutex_);
+        return work();
+    }
+    std::uint64_t next_hlc();
+    void schedule_marker();
+
+    // manifest.cpp part
+    [[nodiscard]] codec::Manifest current_manifest() const;
+    Result<void> persist_manifest();
+    [[nodiscard]] std::vector<std::shared_ptr<Collection>> selected(const std::string& name, Result<void>& result) const;
+
+    Ports ports_;
+    DatabaseOptions options_;
+    std::unique_ptr<ports::Lock> lock_;
+    Log log_;
+
+    mutable std::mutex catalog_mutex_;   ///< guards the maps; never held across I/O
+    std::mutex catalog_change_mutex_;    ///< one create or drop at a time
+    std::map<std::string, std::shared_ptr<Collection>> by_name_;
+    std::map<std::uint32_t, std::shared_ptr<Collection>> by_shard_;
+    std::uint64_t catalog_log_seq_ = 0;
+    std::uint32_t next_shard_ = 1;
+
+    std::mutex commit_mutex_;            ///< the right to change state: held by one committing thread, never by readers
+    std::mutex queue_mutex_;             ///< guards queue_
+    std::vector<Pending*> queue_;
+    std::uint64_t last_hlc_ = 0;
+
+    std::mutex manifest_mutex_;          ///< one manifest write at a time
+    std::array<std::uint8_t, 16> store_id_{};
+    std::uint64_t manifest_edition_ = 0;
+    bool manifest_copy_damaged_ = false;
+    std::vector<LogDamage> log_damages_;
+    std::vector<std::string> index_damages_;
+
+    std::atomic<bool> closed_{false};
+    std::atomic<bool> marker_scheduled_{false};
+    std::atomic<std::uint64_t> append_count_{0};
+    Progress progress_;
+    index::BuildControl build_control_;
+    std::unique_ptr<class Maintenance> maintenance_;
+};
+
+}  // namespace dvesp::store

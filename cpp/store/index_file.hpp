@@ -1,0 +1,50 @@
+/// store/index_file.hpp - a graph or an inverted file over one segment, in a content-addressed file of its own.
+/// Bytes: docs/formats/segment.md, index files. It is derived data: losing it costs time, never rows.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "index/graph_builder.hpp"
+#include "index/ivf.hpp"
+#include "store/checked_file.hpp"
+#include "store/segment_writer.hpp"
+
+namespace dvesp::store {
+
+/// @threads any
+class IndexFile {
+  public:
+    /// @errors storage_full, io_failed
+    static Result<WrittenFile> write(ports::Files& files, std::uint64_t unique, const Hash& segment, std::uint32_t rows,
+                                     index::Metric metric, const index::Graph& graph);
+    static Result<WrittenFile> write(ports::Files& files, std::uint64_t unique, const Hash& segment, std::uint32_t rows,
+                                     index::Metric metric, const index::Ivf& ivf);
+    /// Checks footer, properties and sizes. @errors corruption, naming the file; also when it belongs to another segment
+    static Result<std::shared_ptr<IndexFile>> open(ports::Files& files, const Hash& file, const Hash& segment, std::uint32_t rows,
+                                                   std::uint32_t dimension);
+
+    [[nodiscard]] const Hash& file() const noexcept { return hash_; }
+    [[nodiscard]] index::Metric metric() const noexcept { return metric_; }
+    [[nodiscard]] bool is_graph() const noexcept { return degree_ != 0; }
+    /// The views, checked against their block checksums at first use. @errors corruption
+    [[nodiscard]] Result<index::GraphView> graph() const;
+    [[nodiscard]] Result<index::IvfView> ivf() const;
+    [[nodiscard]] const std::vector<index::CalibrationPoint>& calibration() const noexcept { return calibration_; }
+    [[nodiscard]] const CheckedFile& checked_file() const noexcept { return *file_; }
+    void declare_obsolete() noexcept { file_->declare_obsolete(); }
+
+  private:
+    IndexFile() = default;
+    [[nodiscard]] Error damaged(const char* what) const;
+    [[nodiscard]] Result<void> check_sizes(std::uint32_t rows, std::uint32_t dimension) const;
+
+    std::unique_ptr<CheckedFile> file_;
+    Hash hash_{};
+    index::Metric metric_ = index::Metric::cosine;
+    std::uint32_t degree_ = 0;  ///< 0: an inverted file
+    std::vector<index::CalibrationPoint> calibration_;
+};
+
+}  // namespace dvesp::store

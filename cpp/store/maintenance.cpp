@@ -1,0 +1,232 @@
+/// store/maintenance.cpp - scheduling and sealing; merging and index building are in maintenance_build.cpp.
+#include "store/maintenance.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "store/segment_builder.hpp"
+
+namespace dvesp::store {
+namespace {
+
+constexpr std::uint64_t retry_delay_ms = 1000;
+
+}  // namespace
+
+/// Lets jobs in while the store is open, and lets `stop` wait for those inside.
+struct Maintenance::Gate {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool open = true;
+    int running = 0;
+
+    bool enter() {
+        const std::scoped_lock lock(mutex);
+        if (open) ++running;
+        return open;
+    }
+    void leave() {
+        const std::scoped_lock lock(mutex);
+        --running;
+        changed.notify_all();
+    }
+};
+
+Maintenance::Maintenance(Database& database) : database_(database), gate_(std::make_shared<Gate>()) {}
+
+void Maintenance::post_after(std::uint64_t delay_ms, std::function<void()> job) {
+    auto gated = [gate = gate_, job = std::move(job)] {
+        if (!gate->enter()) return;
+        job();
+        gate->leave();
+    };
+    if (delay_ms == 0) {
+        database_.ports_.executor->post(std::move(gated));
+    } else {
+        database_.ports_.executor->post_after(delay_ms, std::move(gated));
+    }
+}
+
+void Maintenance::stop() {
+    database_.build_control_.cancelled = true;
+    std::unique_lock lock(gate_->mutex);
+    gate_->open = false;
+    gate_->changed.wait(lock, [&] { return gate_->running == 0; });
+}
+
+void Maintenance::wait_ms(std::uint64_t duration_ms) {
+    std::unique_lock lock(gate_->mutex);
+    gate_->changed.wait_for(lock, std::chrono::milliseconds(duration_ms));
+}
+
+void Maintenance::wake() {
+    for (const Lane lane : {Lane::seal, Lane::build}) {
+        if (!scheduled_[static_cast<int>(lane)] && has_work(lane)) schedule(lane, 0);
+    }
+}
+
+void Maintenance::schedule(Lane lane, std::uint64_t delay_ms) {
+    if (scheduled_[static_cast<int>(lane)].exchange(true)) return;
+    post_after(delay_ms, [this, lane] { run_lane(lane); });
+}
+
+void Maintenance::run_lane(Lane lane) {
+    const Result<void> result = lane == Lane::seal ? seal_work() : build_work();
+    note(result);
+    scheduled_[static_cast<int>(lane)] = false;
+    if (database_.closed_) return;
+    if (!result.ok()) {
+        schedule(lane, retry_delay_ms);
+    } else {
+        wake();
+    }
+}
+
+void Maintenance::note(const Result<void>& result) {
+    const std::scoped_lock lock(error_mutex_);
+    if (!result.ok() && database_.build_control_.cancelled) return;
+    last_error_ = result.ok() ? std::string() : result.error().message;
+    storage_full_ = !result.ok() && result.error().code == ErrorCode::storage_full;
+}
+
+std::string Maintenance::last_error() const {
+    const std::scoped_lock lock(error_mutex_);
+    return last_error_;
+}
+
+std::vector<std::shared_ptr<Collection>> Maintenance::collections() const {
+    const std::scoped_lock lock(database_.catalog_mutex_);
+    std::vector<std::shared_ptr<Collection>> out;
+    for (const auto& [name, collection] : database_.by_name_) {
+        if (collection->damage().empty()) out.push_back(collection);
+    }
+    return out;
+}
+
+namespace {
+
+bool head_is_full(const Collection& collection, std::uint32_t seal_rows) {
+    const auto snapshot = collection.snapshot();
+    if (!snapshot->head) return false;
+    const std::uint32_t rows = seal_rows != 0 ? seal_rows : collection.seal_rows();
+    // Twice the vectors' bytes covers padding of single-row frames and metadata.
+    const std::uint64_t bytes = std::uint64_t{2} * rows * collection.config().dimension * sizeof(float);
+    return snapshot->head_rows >= rows || snapshot->head->frame_bytes() >= bytes;
+}
+
+}  // namespace
+
+bool Maintenance::has_work(Lane lane) {
+    if (database_.log_.bytes_in_use() > database_.options_.log_bytes_max && lane == Lane::seal) return true;
+    for (const auto& collection : collections()) {
+        const auto snapshot = collection->snapshot();
+        if (lane == Lane::seal && (!snapshot->frozen.empty() || head_is_full(*collection, database_.options_.seal_rows))) return true;
+        if (lane == Lane::seal) continue;
+        if (!pick_merge(*collection).empty()) return true;
+        for (const IndexedSegment& segment : snapshot->segments) {
+            if (missing_index(*collection, segment)) return true;
+        }
+    }
+    return false;
+}
+
+void Maintenance::freeze_full_heads() {
+    const std::uint64_t second_file = database_.log_.bytes_in_use() > database_.options_.log_bytes_max
+                                          ? database_.log_.second_file_first_seq()
+                                          : 0;
+    for (const auto& collection : collections()) {
+        database_.exclusively([&] {
+            const std::uint64_t first = collection->first_unsealed_log_seq();
+            const bool pins_log = first != 0 && first < second_file;
+            if (pins_log || head_is_full(*collection, database_.options_.seal_rows)) collection->freeze_head();
+        });
+    }
+}
+
+Result<void> Maintenance::seal_work() {
+    database_.log_.prepare_next();
+    freeze_full_heads();
+    for (const auto& collection : collections()) DVESP_TRY(seal_all(*collection));
+    return trim_log();
+}
+
+Result<void> Maintenance::seal_all(Collection& collection) {
+    const std::scoped_lock lock(seal_mutex_);
+    while (!collection.snapshot()->frozen.empty() && !collection.dropped) DVESP_TRY(seal_oldest(collection));
+    return {};
+}
+
+Result<void> Maintenance::seal_oldest(Collection& collection) {
+    const auto snapshot = collection.snapshot();
+    const FrozenHead frozen = snapshot->frozen.front();
+    index::BuildControl control;  // sealing is short and never cancelled: it is what makes room
+    DVESP_ASSIGN(const BuiltSegment built, build_segment(*database_.ports_.files, unique(), collection.config(),
+                                                         {{frozen.head, frozen.rows}}, snapshot->seq, control));
+    DVESP_ASSIGN(auto segment, Segment::open(*database_.ports_.files, built.file.hash));
+    return publish_segment(collection, {frozen.head}, built.new_rows, {std::move(segment), {}, 0}, frozen);
+}
+
+Result<void> Maintenance::publish_segment(Collection& collection, const std::vector<std::shared_ptr<const Source>>& replaced,
+                                          const std::vector<std::vector<std::uint32_t>>& new_rows, IndexedSegment segment,
+                                          std::optional<FrozenHead> sealed) {
+    const auto is_replaced = [&](const Source* source) {
+        return std::any_of(replaced.begin(), replaced.end(), [&](const auto& other) { return other.get() == source; });
+    };
+    return database_.exclusively([&]() -> Result<void> {
+        if (collection.dropped) {
+            segment.segment->declare_obsolete();
+            return {};
+        }
+        const auto before = collection.snapshot();
+        // Rows that died while the segment was written die in it too.
+        for (std::size_t input = 0; input < replaced.size(); ++input) {
+            for (std::uint32_t row = 0; row < new_rows[input].size(); ++row) {
+                const std::uint64_t death = replaced[input]->deaths.death(row);
+                if (death != 0 && new_rows[input][row] != index::no_row) segment.segment->deaths.kill(new_rows[input][row], death);
+            }
+        }
+        const std::uint64_t applied_log_seq = collection.applied_log_seq();
+        const std::uint64_t applied_shard_seq = collection.applied_shard_seq();
+        collection.publish([&](Snapshot& next) {
+            std::erase_if(next.segments, [&](const IndexedSegment& old) { return is_replaced(old.segment.get()); });
+            std::erase_if(next.frozen, [&](const FrozenHead& old) { return is_replaced(old.head.get()); });
+            next.segments.push_back(segment);
+        });
+        if (sealed) collection.set_applied(sealed->last_log_seq, sealed->last_shard_seq);
+        auto persisted = database_.persist_manifest();
+        if (!persisted.ok()) {
+            collection.publish([&](Snapshot& next) { next = *before; });
+            collection.set_applied(applied_log_seq, applied_shard_seq);
+            segment.segment->declare_obsolete();
+            for (const auto& file : segment.indexes) file->declare_obsolete();
+            return persisted;
+        }
+        for (const IndexedSegment& old : before->segments) {
+            if (!is_replaced(old.segment.get()) || old.segment == segment.segment) continue;
+            if (old.segment->file() != segment.segment->file()) old.segment->declare_obsolete();
+            for (const auto& file : old.indexes) file->declare_obsolete();
+        }
+        return {};
+    });
+}
+
+Result<void> Maintenance::trim_log() {
+    std::vector<std::uint64_t> dropped;
+    DVESP_TRY(database_.exclusively([&]() -> Result<void> {
+        std::uint64_t applied = database_.log_.last_log_seq();
+        const std::scoped_lock lock(database_.catalog_mutex_);
+        for (const auto& [name, collection] : database_.by_name_) {
+            const std::uint64_t first = collection->first_unsealed_log_seq();
+            if (first != 0) applied = std::min(applied, first - 1);
+            if (!collection->damage().empty()) applied = std::min(applied, collection->applied_log_seq());
+        }
+        dropped = database_.log_.trim(applied);
+        return {};
+    }));
+    if (dropped.empty()) return {};
+    DVESP_TRY(database_.exclusively([this] { return database_.persist_manifest(); }));
+    database_.log_.dispose(dropped);
+    return {};
+}
+
+}  // namespace dvesp::store

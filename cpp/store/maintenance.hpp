@@ -1,0 +1,76 @@
+/// store/maintenance.hpp - background work derived from state: sealing heads, building indexes, merging segments.
+/// Nothing says on disk what is going on: after a crash the same state asks for the same work.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "store/database.hpp"
+
+namespace dvesp::store {
+
+inline constexpr std::size_t frozen_heads_max = 3;      ///< of one collection; then writers wait
+inline constexpr std::size_t segments_target = 6;       ///< of one collection; then merging starts
+
+/// @threads any; sealing and building run in two lanes, each one job at a time
+class Maintenance {
+  public:
+    explicit Maintenance(Database& database);
+
+    /// Looks for work and queues it; cheap.
+    void wake();
+    void post_after(std::uint64_t delay_ms, std::function<void()> job);
+    /// Cancels builds and waits until no job runs; no job starts afterwards. Idempotent.
+    void stop();
+
+    /// Seals every frozen head of `collection` in the calling thread.
+    Result<void> seal_all(Collection& collection);
+    /// Merges everything into one segment with its indexes, in the calling thread.
+    Result<void> compact(Collection& collection);
+
+    [[nodiscard]] std::string last_error() const;
+    [[nodiscard]] bool storage_full() const noexcept { return storage_full_; }
+    /// Sleeps until a job ends or the time is over.
+    void wait_ms(std::uint64_t duration_ms);
+
+  private:
+    struct Gate;
+    enum class Lane : std::uint8_t { seal, build };
+    void run_lane(Lane lane);
+    void schedule(Lane lane, std::uint64_t delay_ms);
+    void note(const Result<void>& result);
+    bool has_work(Lane lane);
+    Result<void> seal_work();
+    Result<void> build_work();
+    void freeze_full_heads();
+    Result<void> seal_oldest(Collection& collection);
+    /// The segments that should become one now; fewer than two = none.
+    [[nodiscard]] std::vector<IndexedSegment> pick_merge(const Collection& collection) const;
+    Result<void> merge(Collection& collection, const std::vector<IndexedSegment>& inputs);
+    [[nodiscard]] std::optional<Metric> missing_index(const Collection& collection, const IndexedSegment& segment) const;
+    Result<std::shared_ptr<IndexFile>> build_index(const Collection& collection, const Segment& segment, Metric metric);
+    Result<void> add_missing_indexes(Collection& collection);
+    Result<std::vector<std::shared_ptr<IndexFile>>> build_all_indexes(const Collection& collection, const Segment& segment);
+    Result<void> publish_segment(Collection& collection, const std::vector<std::shared_ptr<const Source>>& replaced,
+                                 const std::vector<std::vector<std::uint32_t>>& new_rows, IndexedSegment segment,
+                                 std::optional<FrozenHead> sealed);
+    Result<void> trim_log();
+    std::vector<std::shared_ptr<Collection>> collections() const;
+    [[nodiscard]] std::uint64_t unique() noexcept { return next_unique_.fetch_add(1); }
+
+    Database& database_;
+    std::shared_ptr<Gate> gate_;
+    std::mutex seal_mutex_;    ///< one sealing at a time
+    std::mutex build_mutex_;   ///< one merge or index build at a time
+    std::atomic<bool> scheduled_[2] = {false, false};
+    std::atomic<std::uint64_t> next_unique_{1};
+    mutable std::mutex error_mutex_;
+    std::string last_error_;
+    std::atomic<bool> storage_full_{false};
+};
+
+}  // namespace dvesp::store

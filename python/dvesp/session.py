@@ -1,0 +1,34 @@
+"""What every part of a store's façade shares: the native store, the settings, the checks common to all calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import arguments as check
+
+if TYPE_CHECKING:
+    from ._native import Store as NativeStore
+
+__all__ = ["LOCAL", "Session"]
+
+LOCAL = ("local",)
+
+
+class Session:
+    """An open native store and the settings it was opened with; `Writing`, `Reading` and `VectorStore` build on it."""
+
+    _native: NativeStore
+    _path: str | None
+    _level: str
+    _progress: bool | None
+
+    def _take(self, native: NativeStore, path: str | None, level: str, progress: bool | None) -> None:
+        self._native = native
+        self._path = path
+        self._level = level
+        self._progress = progress
+
+    def _common(self, collection: Any, consistency_level: Any, timeout_ms: Any) -> tuple[str, str, int]:
+        """The arguments that every record method takes, checked: collection, level, timeout."""
+        level = self._level if consistency_level is None else check.check_level(consistency_level)
+        return check.check_collection(collection), level, check.check_timeout(timeout_ms)

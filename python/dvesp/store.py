@@ -1,0 +1,258 @@
+"""`VectorStore`: the one class users open. Records are written in ``writing.py`` and read in ``reading.py``.
+
+On one machine a store lives in memory or in a directory. Vectors are float32 ``[n, d]``, times are milliseconds, distances
+ascend from the nearest. All methods may be called from any thread at once, and the GIL is released while native code works.
+After ``os.fork()`` only the process that opened the store may use it: in the child every call raises `Unavailable`.
+"""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any, Self
+
+from . import _native
+from . import arguments as check
+from .collection import Collection
+from .deployment import check_path, check_plain, refuse_elsewhere
+from .errors import InvalidArgument
+from .forks import watch
+from .progress import shown
+from .reading import Reading
+from .results import CollectionInfo, VerifyReport
+from .tables import html_table
+from .writing import Writing
+
+__all__ = ["VectorStore"]
+
+DIMENSION_MAX = 4096
+
+
+class VectorStore(Writing, Reading):
+    """A vector database in memory (``VectorStore()``) or in a directory (``VectorStore("./my-store")``).
+
+    Args:
+        path: the store's directory, created if absent; one process owns it. None: in memory, gone at exit.
+        nodes: addresses of a cluster; not in this build.
+        consistency_level: ``"ONE"``, ``"QUORUM"`` or ``"ALL"``: the default of every call. On one machine all mean
+            durable.
+        tls, api_key, keyring, devices, archive, chain: of clusters, sealed and archived stores; not in this build.
+        progress: bars for long work; None: where somebody can see them, False: never, True: always.
+
+    Raises:
+        InvalidArgument: ``path`` together with ``nodes``, an unknown level, a path that is none.
+        Unavailable: an argument that asks for more than this build has.
+        StoreLocked: the directory is open already. Corruption, PermissionDenied: what opening met.
+
+    Example:
+        >>> with VectorStore("./my-store") as store:
+        ...     store.insert(np.random.rand(3, 4).astype("float32"), [{"n": i} for i in range(3)], ["a", "b", "c"])
+        ...     store.search(np.ones(4, "float32"), top_k=2, filter={"n": {"$gte": 1}})[0].id
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        nodes: Any = None,
+        consistency_level: str = "QUORUM",
+        tls: Any = None,
+        api_key: Any = None,
+        keyring: Any = None,
+        devices: Any = None,
+        archive: Any = None,
+        chain: Any = None,
+        progress: bool | None = None,
+    ) -> None:
+        if path is not None and nodes is not None:
+            raise InvalidArgument("path and nodes are both given: a store is either a directory or a cluster, leave one out")
+        level = check.check_level(consistency_level)
+        bars = None if progress is None else check.check_flag(progress, "progress")
+        directory = None if path is None else check_path(path)
+        refuse_elsewhere({"nodes": nodes, "tls": tls, "api_key": api_key, "keyring": keyring})
+        refuse_elsewhere({"devices": devices, "archive": archive, "chain": chain})
+        self._take(_native.Store(directory), directory, level, bars)
+        watch(self)
+        watch(self)
+
+    def create_collection(
+        self,
+        name: str,
+        dimension: int,
+        metric: str = "cosine",
+        index: str = "hnsw",
+        index_params: dict[str, Any] | None = None,
+        privacy: str = "plain",
+        fragments: Any = "auto",
+        replication_factor: int | None = None,
+        exist_ok: bool = False,
+        *,
+        consistency_level: str | None = None,
+        timeout_ms: int = 5000,
+    ) -> Collection:
+        """Creates a collection and returns a handle to it.
+
+        Args:
+            name: of the collection.
+            dimension: elements of every vector, 1..4096.
+            metric: ``"cosine"``, ``"l2"`` or ``"dot_product"``; a search may still ask for another.
+            index: ``"hnsw"`` (``M=16, ef_construction=200``), ``"ivf"`` (``nlist="auto"``) or ``"flat"`` (exact).
+            index_params: the index's parameters and ``"codes"``.
+            privacy, fragments, replication_factor: ``"plain"``, ``"auto"``, None or 1 in this build.
+            exist_ok: whether an existing collection with the same settings is fine.
+
+        Raises:
+            InvalidArgument: a name, dimension, metric, index or parameter that is wrong.
+            CollectionExists: it exists (with ``exist_ok``: with other settings).
+            Unavailable: sealed, or replicated.
+        """
+        name, _, _ = self._common(check.check_collection(name, "name"), consistency_level, timeout_ms)
+        dimension = check.check_int(dimension, "dimension", 1, DIMENSION_MAX)
+        metric = check.check_choice(metric, "metric", check.METRICS)
+        index = check.check_choice(index, "index", check.INDEX_KINDS)
+        if index_params is not None and not isinstance(index_params, dict):
+            raise InvalidArgument(f'index_params is {index_params!r} but must be a dict such as {{"M": 16}}, or None')
+        exist_ok = check.check_flag(exist_ok, "exist_ok")
+        check_plain(privacy, fragments, replication_factor)
+        self._native.create_collection(name, dimension, metric, index, index_params, exist_ok)
+        return Collection(self, name)
+
+    def list_collections(self, *, consistency_level: str | None = None, timeout_ms: int = 5000) -> list[str]:
+        """The names of all collections, sorted."""
+        self._common("", consistency_level, timeout_ms)
+        return self._native.list_collections()
+
+    def collection(self, name: str) -> Collection:
+        """A handle to a collection that exists: the store's methods with ``collection`` filled in.
+
+        Raises:
+            CollectionNotFound: there is none of that name.
+        """
+        self._native.describe(check.check_collection(name, "name"))
+        return Collection(self, name)
+
+    def drop_collection(self, name: str, *, consistency_level: str | None = None, timeout_ms: int = 5000) -> None:
+        """Removes a collection and everything in it.
+
+        Raises:
+            CollectionNotFound: there is none of that name.
+        """
+        self._common(check.check_collection(name, "name"), consistency_level, timeout_ms)
+        self._native.drop_collection(name)
+
+    def describe(
+        self,
+        name: str = "default",
+        *,
+        collection: str | None = None,
+        consistency_level: str | None = None,
+        timeout_ms: int = 5000,
+    ) -> CollectionInfo:
+        """Settings and size of a collection; ``collection=`` is another word for ``name``.
+
+        Raises:
+            CollectionNotFound: there is none of that name.
+        """
+        name, _, _ = self._common(name if collection is None else collection, consistency_level, timeout_ms)
+        return CollectionInfo.from_native(self._native.describe(name))
+
+    def flush(self, collection: str | None = None) -> None:
+        """Seals every head into segments and waits until they are durable; None: all collections."""
+        name = None if collection is None else check.check_collection(collection)
+        with shown("flush", self._native.progress, self._progress):
+            self._native.flush(name)
+
+    def compact(self, collection: str | None = None) -> None:
+        """Merges segments; returns when graphs are built and no background work is left. None: all collections."""
+        name = None if collection is None else check.check_collection(collection)
+        with shown("compact", self._native.progress, self._progress):
+            self._native.compact(name)
+
+    def verify(
+        self, collection: str = "default", *, consistency_level: str | None = None, timeout_ms: int = 5000
+    ) -> VerifyReport:
+        """Reads everything and checks every checksum, Merkle root, graph and id map against the data.
+
+        Reads to the end: ``timeout_ms`` bounds the waiting for nodes, and there are none here.
+
+        Raises:
+            CollectionNotFound. Damage is no exception here: it is in the report, whose truth value is ``ok``.
+        """
+        name, _, _ = self._common(collection, consistency_level, timeout_ms)
+        with shown("verify", self._native.progress, self._progress):
+            problems = self._native.verify(name)
+        return VerifyReport(not problems, problems)
+
+    def snapshot(self, path: str | os.PathLike[str]) -> None:
+        """Writes a copy of the whole store, as of now, into a new or empty directory; it opens like any store.
+
+        Raises:
+            InvalidArgument: the directory is not empty. StorageFull, PermissionDenied.
+        """
+        target = check_path(path)
+        with shown("snapshot", self._native.progress, self._progress):
+            self._native.snapshot(target)
+
+    @classmethod
+    def restore(
+        cls,
+        source: str | os.PathLike[str] | None = None,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        from_: Any = None,
+        keyring: Any = None,
+        wait: bool = True,
+    ) -> Self:
+        """Opens a store made from a snapshot.
+
+        Args:
+            source: the directory that ``snapshot`` wrote.
+            path: where the new store lives; None: in memory.
+            from_, keyring: of archived and sealed stores; not in this build.
+            wait: a snapshot directory is complete when this returns, either way.
+
+        Raises:
+            InvalidArgument: no source, or a path that holds something. Corruption: the snapshot is damaged.
+        """
+        check.check_flag(wait, "wait")
+        refuse_elsewhere({"from_": from_, "keyring": keyring})
+        if source is None:
+            raise InvalidArgument("source is None: give the directory that snapshot(path) wrote")
+        origin, target = check_path(source, "source"), None if path is None else check_path(path)
+        with shown("restore", lambda: ("restore", 0, 0), None):
+            native = _native.Store.restore(origin, target)
+        store = cls.__new__(cls)
+        store._take(native, target, "QUORUM", None)
+        watch(store)
+        watch(store)
+        return store
+
+    def status(self, detail: bool = False) -> dict[str, Any]:
+        """The state, with the members of ``GET /v1/cluster/status``; ``detail`` adds queues, lag, restoring."""
+        return self._native.status(check.check_flag(detail, "detail"))
+
+    def close(self) -> None:
+        """Closes the store; a second call does nothing. A store that was never closed loses nothing acknowledged."""
+        self._native.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        native = self.__dict__.get("_native")  # absent when the constructor raised
+        if native is not None:
+            native.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a VectorStore owns files and threads and can be neither copied nor pickled: open it where it is used")
+
+    def __repr__(self) -> str:
+        return f"VectorStore({'' if self._path is None else repr(self._path)})"
+
+    def _repr_html_(self) -> str:
+        infos = [self.describe(name) for name in self.list_collections()]
+        columns = ("name", "count", "dimension", "metric", "index")
+        return html_table(repr(self), columns, ([info[column] for column in columns] for info in infos), len(infos))
