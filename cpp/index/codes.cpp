@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "base/assert.hpp"
 #include "kernels/kernels.hpp"
@@ -16,6 +17,8 @@ constexpr float rounding_slack = 2e-6F;
 /// Standard deviations that a likely margin spans.
 constexpr float likely_deviations = 3.5F;
 constexpr std::int32_t unsigned_offset = 128;
+/// Marks rows whose sums overflow float32: nothing is known of them, so every search computes them exactly.
+constexpr float unknown_error = std::numeric_limits<float>::infinity();
 
 /// out = y - centre, where y is `vector`, scaled to unit length when asked.
 void center_row(const Coding& coding, const float* vector, float norm, float* out) noexcept {
@@ -80,6 +83,9 @@ void Coding::encode(const float* vector, float norm, std::uint8_t* out, float* s
     row.centered_norm2 = kernel.dot(scratch, scratch, dim);
     row.center_dot = kernel.dot(center_.data(), scratch, dim);
     row.error = coding_error(scratch, code, row.scale, dim);
+    const bool normal = std::isfinite(row.centered_norm2) && std::isfinite(row.center_dot) && std::isfinite(row.error) &&
+                        norm < std::numeric_limits<float>::max();
+    if (!normal) row = {0, 0, norm, 0, 0, unknown_error, {}};
     std::memcpy(out + stride_ - sizeof row, &row, sizeof row);
 }
 
@@ -102,9 +108,12 @@ CodedQuery::CodedQuery(const Coding& coding, Metric metric, const float* query, 
     center_dot_ = kernel.dot(centered.data(), coding.center().data(), dim) + coding.center_norm2();
     if (margin == Margin::likely) sureness_ = likely_deviations / std::sqrt(static_cast<float>(dim));
     if (sureness_ > 1) sureness_ = 1;
+    const bool normal = std::isfinite(centered_norm_) && std::isfinite(center_dot_) && std::isfinite(code_error_);
+    known_ = normal && query_norm_ * query_norm_ <= std::numeric_limits<float>::max();
 }
 
 CodedQuery::Estimate CodedQuery::estimate(std::int32_t code_dot, const RowConstants& row) const noexcept {
+    if (!known_ || row.error == unknown_error) return {0, unknown_error};
     const float inner = scale_ * row.scale * static_cast<float>(code_dot - unsigned_offset * row.code_sum);
     const float row_norm = std::sqrt(row.centered_norm2);
     // |<a,b> - <a',b'>| <= |a| |b - b'| + |a - a'| |b'|

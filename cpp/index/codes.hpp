@@ -104,6 +104,7 @@ class CodedQuery {
     float centered_norm_ = 0;      ///< |q~ - centre|
     float code_error_ = 0;         ///< |q~ - centre - scale * code|
     float center_dot_ = 0;         ///< q~ . centre
+    bool known_ = true;            ///< false: sums of this query overflow float32, nothing can be estimated
     float sureness_ = 1;           ///< 1, or z / sqrt(dimension)
 };
 

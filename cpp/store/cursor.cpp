@@ -1,11 +1,23 @@
-/// store/cursor.cpp - collects (key, row) of all living rows, sorts, and reads rows as they are asked for.
+/// store/cursor.cpp - collects all living rows, sorts them by id, and reads rows as they are asked for.
 #include "store/cursor.hpp"
 
 #include <algorithm>
 
-#include "base/ids.hpp"
+#include "base/bytes.hpp"
 
 namespace dvesp::store {
+namespace {
+
+/// The first eight bytes as a number that sorts as they do: most comparisons end here.
+std::uint64_t prefix_of(std::string_view id) noexcept {
+    std::uint64_t prefix = 0;
+    for (std::size_t index = 0; index < 8; ++index) {
+        prefix = prefix << 8 | (index < id.size() ? static_cast<std::uint8_t>(id[index]) : 0U);
+    }
+    return prefix;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Cursor>> Cursor::open(std::shared_ptr<const Snapshot> snapshot, std::optional<ParsedFilter> filter,
                                              std::optional<std::string> after, OnDamage on_damage) {
@@ -19,7 +31,6 @@ Result<std::unique_ptr<Cursor>> Cursor::open(std::shared_ptr<const Snapshot> sna
 }
 
 Result<void> Cursor::collect(std::optional<std::string> after) {
-    const std::uint64_t after_key = after ? id_key(*after) : 0;
     for (std::uint32_t part = 0; part < parts_.size(); ++part) {
         const Source& source = *parts_[part].source;
         for (std::uint32_t row = 0; row < parts_[part].rows; ++row) {
@@ -27,13 +38,12 @@ Result<void> Cursor::collect(std::optional<std::string> after) {
             const auto id = source.id(row);
             if (!id && on_damage_ == OnDamage::skip) continue;
             if (!id) return fail(ErrorCode::corruption, source.name() + ": damaged (ids); scroll(on_damage=\"skip\") reads the rest");
-            const std::uint64_t key = id_key(*id);
-            if (after && (key < after_key || (key == after_key && *id <= *after))) continue;
-            rows_.push_back({key, part, row});
+            if (after && *id <= *after) continue;
+            rows_.push_back({prefix_of(*id), part, row});
         }
     }
     std::sort(rows_.begin(), rows_.end(), [this](const Row& a, const Row& b) {
-        if (a.key != b.key) return a.key < b.key;
+        if (a.prefix != b.prefix) return a.prefix < b.prefix;
         return parts_[a.part].source->id(a.row) < parts_[b.part].source->id(b.row);
     });
     return {};

@@ -1,4 +1,4 @@
-/// store/cursor.hpp - walks all rows of a pinned snapshot in an order that merges do not change: by id key.
+/// store/cursor.hpp - walks all rows of a pinned snapshot in an order that merges do not change: by id.
 #pragma once
 
 #include <memory>
@@ -26,7 +26,7 @@ class Cursor {
 
   private:
     struct Row {
-        std::uint64_t key;
+        std::uint64_t prefix;   ///< of the id
         std::uint32_t part;
         std::uint32_t row;
     };

@@ -301,18 +301,14 @@ Result<void> check_id(std::string_view id, const std::string& where) {
 
 Result<void> check_vector(const float* vector, std::uint32_t dimension, Metric metric, const std::string& what) {
     const float square = kernels::best().dot(vector, vector, dimension);
-    if (!std::isfinite(square)) {
-        for (std::uint32_t index = 0; index < dimension; ++index) {
-            if (!std::isfinite(vector[index])) {
-                return refuse(what + ", coordinate " + std::to_string(index) + " is NaN or infinite; every coordinate must be finite");
-            }
-        }
-        return refuse(what + " is too large: the sum of squares of its coordinates overflows float32; scale it down");
+    for (std::uint32_t index = 0; !std::isfinite(square) && index < dimension; ++index) {
+        if (std::isfinite(vector[index])) continue;
+        return refuse(what + ", coordinate " + std::to_string(index) + " is NaN or infinite; every coordinate must be finite");
     }
     if (metric != Metric::cosine || square > 0) return {};
     const bool zero = std::all_of(vector, vector + dimension, [](float value) { return value == 0; });
-    return refuse(what + (zero ? " is a zero vector, which has no direction; a cosine collection cannot hold it"
-                               : " is too small: the sum of squares of its coordinates underflows float32; scale it up"));
+    if (zero) return refuse(what + " is a zero vector, which has no direction; a cosine collection cannot hold it");
+    return {};
 }
 
 Result<void> check_write(const WriteRequest& request) {

@@ -190,6 +190,8 @@ class VectorStore(Writing, Reading):
             InvalidArgument: the directory is not empty. StorageFull, PermissionDenied.
         """
         target = check_path(path)
+        if os.path.isdir(target) and os.listdir(target):
+            raise InvalidArgument(f"path: {target!r} is not empty; a snapshot goes into a new or empty directory")
         with shown("snapshot", self._native.progress, self._progress):
             self._native.snapshot(target)
 

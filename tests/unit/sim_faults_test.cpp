@@ -221,7 +221,7 @@ TEST_CASE("same_seed_gives_the_same_disk") {
         for (int life = 0; life < 10; ++life) {
             auto files = disk.mount();
             for (int step = 0; step < 20; ++step) {
-                const std::string path = "f" + std::to_string(prng.below(5));
+                const std::string path = std::string("f").append(std::to_string(prng.below(5)));
                 if (prng.chance(0.1)) disk.fail_at(2);
                 auto file = files->exists(path).ok() && has_path(disk, path) ? files->open(path, Access::buffered)
                                                                              : files->create(path, 0, Access::buffered);
