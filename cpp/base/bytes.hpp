@@ -17,9 +17,7 @@ inline ByteView bytes_of(std::string_view text) noexcept {
     return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 /// The text of bytes, without a copy; the bytes need not be valid UTF-8.
-inline std::string_view text_of(ByteView bytes) noexcept {
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
+inline std::string_view text_of(ByteView bytes) noexcept { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t multiple) noexcept {
     return (value + multiple - 1) / multiple * multiple;

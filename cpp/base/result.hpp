@@ -44,7 +44,7 @@ struct Error {
 template <class T>
 class [[nodiscard]] Result {
   public:
-    Result(T value) : state_(std::move(value)) {}                           // NOLINT(google-explicit-constructor)
+    Result(T value) : state_(std::move(value)) {}                             // NOLINT(google-explicit-constructor)
     Result(Error error) : state_(tl::unexpected<Error>(std::move(error))) {}  // NOLINT(google-explicit-constructor)
 
     [[nodiscard]] bool ok() const noexcept { return state_.has_value(); }
@@ -103,17 +103,15 @@ class [[nodiscard]] Result<void> {
 }  // namespace dvesp
 
 /// Returns the error of `expression` (a Result) to the caller, if it is one.
-#define DVESP_TRY(expression)                                            \
-    do {                                                                 \
-        if (auto dvesp_try_result = (expression); !dvesp_try_result.ok()) \
-            return dvesp_try_result.error();                             \
+#define DVESP_TRY(expression)                                                                              \
+    do {                                                                                                   \
+        if (auto dvesp_try_result = (expression); !dvesp_try_result.ok()) return dvesp_try_result.error(); \
     } while (false)
 
 #define DVESP_CONCAT_INNER(a, b) a##b
 #define DVESP_CONCAT(a, b) DVESP_CONCAT_INNER(a, b)
 /// `DVESP_ASSIGN(auto x, f())`: x = the value of f(), or returns its error.
-#define DVESP_ASSIGN(declaration, expression)                                \
-    auto DVESP_CONCAT(dvesp_result_, __LINE__) = (expression);               \
-    if (!DVESP_CONCAT(dvesp_result_, __LINE__).ok())                         \
-        return std::move(DVESP_CONCAT(dvesp_result_, __LINE__)).error();     \
+#define DVESP_ASSIGN(declaration, expression)                                                                         \
+    auto DVESP_CONCAT(dvesp_result_, __LINE__) = (expression);                                                        \
+    if (!DVESP_CONCAT(dvesp_result_, __LINE__).ok()) return std::move(DVESP_CONCAT(dvesp_result_, __LINE__)).error(); \
     declaration = std::move(DVESP_CONCAT(dvesp_result_, __LINE__)).value()

@@ -15,8 +15,9 @@ constexpr std::array outcome_names = {"not_done", "maybe_done", "bad_input", "da
 py::list error_table() {
     py::list table;
     for (const ErrorInfo& info : error_infos()) {
-        table.append(py::make_tuple(info.name, static_cast<int>(info.code), outcome_names[static_cast<std::size_t>(info.outcome)],
-                                    info.http_status, info.python_class, info.sentence));
+        table.append(py::make_tuple(info.name, static_cast<int>(info.code),
+                                    outcome_names[static_cast<std::size_t>(info.outcome)], info.http_status, info.python_class,
+                                    info.sentence));
     }
     return table;
 }
@@ -26,7 +27,8 @@ py::list error_table() {
 void define_errors(py::module_& module) {
     module.attr(classes_attribute) = py::dict();
     module.def(
-        "set_error_classes", [](const py::dict& classes) { py::module_::import("dvesp._native").attr(classes_attribute) = classes; },
+        "set_error_classes",
+        [](const py::dict& classes) { py::module_::import("dvesp._native").attr(classes_attribute) = classes; },
         py::arg("classes"), "Registers the exception class for each class name of the error table.");
     module.def("error_table", &error_table, "Rows (name, number, outcome, HTTP status, Python class, sentence).");
 }

@@ -53,7 +53,8 @@ void encode_list(codec::Writer& out, py::handle value, const std::string& where,
 }
 
 void encode_item(codec::Writer& out, py::handle value, const std::string& where, int depth) {
-    if (depth > cbor::depth_max) refuse(where + ": nested deeper than " + std::to_string(cbor::depth_max) + " levels; flatten it");
+    if (depth > cbor::depth_max)
+        refuse(where + ": nested deeper than " + std::to_string(cbor::depth_max) + " levels; flatten it");
     PyObject* object = value.ptr();
     if (object == Py_None) return cbor::write_null(out);
     if (PyBool_Check(object)) return cbor::write_boolean(out, object == Py_True);
@@ -77,12 +78,15 @@ void encode_item(codec::Writer& out, py::handle value, const std::string& where,
 py::object decode_item(codec::Reader& reader) {
     const cbor::Item item = cbor::read(reader);
     switch (item.kind) {
-        case cbor::Kind::boolean: return py::bool_(item.boolean);
+        case cbor::Kind::boolean:
+            return py::bool_(item.boolean);
         case cbor::Kind::integer:
             if (!item.negative) return py::int_(item.magnitude);
             return py::int_(-1 - static_cast<std::int64_t>(item.magnitude));
-        case cbor::Kind::real: return py::float_(item.real);
-        case cbor::Kind::text: return text_of_bytes(item.text);
+        case cbor::Kind::real:
+            return py::float_(item.real);
+        case cbor::Kind::text:
+            return text_of_bytes(item.text);
         case cbor::Kind::array: {
             py::list list;
             for (std::uint64_t index = 0; index < item.count; ++index) list.append(decode_item(reader));
@@ -96,7 +100,8 @@ py::object decode_item(codec::Reader& reader) {
             }
             return map;
         }
-        default: return py::none();
+        default:
+            return py::none();
     }
 }
 

@@ -29,8 +29,8 @@ void PyStore::define(py::module_& module) {
         .def("delete", &PyStore::remove, py::arg("collection"), py::arg("ids"), py::arg("filter"), py::arg("timeout_ms"))
         .def("get", &PyStore::get, py::arg("collection"), py::arg("ids"))
         .def("search", &PyStore::search, py::arg("collection"), py::arg("queries"), py::arg("top_k"), py::arg("metric"),
-             py::arg("filter"), py::arg("include_vectors"), py::arg("ef"), py::arg("nprobe"), py::arg("exact"), py::arg("recall"),
-             py::arg("timeout_ms"))
+             py::arg("filter"), py::arg("include_vectors"), py::arg("ef"), py::arg("nprobe"), py::arg("exact"),
+             py::arg("recall"), py::arg("timeout_ms"))
         .def("scroll", &PyStore::scroll, py::arg("collection"), py::arg("filter"), py::arg("after"), py::arg("batch_size"),
              py::arg("on_damage"))
         .def("count", &PyStore::count, py::arg("collection"), py::arg("filter"))

@@ -79,7 +79,8 @@ py::dict PyStore::status(bool detail) {
     py::dict queues;
     queues["unsealed_bytes"] = status.unsealed_bytes;
     queues["log_bytes"] = status.log_bytes;
-    queues["background_error"] = status.background_error.empty() ? py::object(py::none()) : py::object(py::str(status.background_error));
+    queues["background_error"] =
+        status.background_error.empty() ? py::object(py::none()) : py::object(py::str(status.background_error));
     out["queues"] = queues;
     out["lag"] = py::dict();
     out["restoring"] = false;

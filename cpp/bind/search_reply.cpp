@@ -41,7 +41,8 @@ Result<std::shared_ptr<SearchReply>> SearchReply::run(node::EmbeddedStore& store
     if (!asked.metric_given) asked.options.metric = collection->config().metric;
     DVESP_TRY(check_queries(asked, collection->config()));
     database.note_metric(*collection, asked.options.metric);
-    DVESP_ASSIGN(const auto search, store::SnapshotSearch::prepare(*collection, collection->snapshot(), asked.options, asked.filter));
+    DVESP_ASSIGN(const auto search,
+                 store::SnapshotSearch::prepare(*collection, collection->snapshot(), asked.options, asked.filter));
     auto reply = std::make_shared<SearchReply>();
     reply->count_ = asked.count;
     reply->top_k_ = asked.options.top_k;
@@ -88,7 +89,8 @@ Result<void> SearchReply::fill(std::size_t query, const std::vector<store::Hit>&
 }
 
 void SearchReply::define(py::module_& module) {
-    py::class_<SearchReply, std::shared_ptr<SearchReply>> reply(module, "SearchReply", "Results of a search; arrays share its memory.");
+    py::class_<SearchReply, std::shared_ptr<SearchReply>> reply(module, "SearchReply",
+                                                                "Results of a search; arrays share its memory.");
     reply.def_property_readonly("ids", [](const SearchReply& self) {
         py::list rows;
         for (const auto& hits : self.ids_) {
@@ -103,8 +105,8 @@ void SearchReply::define(py::module_& module) {
     });
     reply.def_property_readonly("vectors", [](const std::shared_ptr<SearchReply>& self) -> py::object {
         if (!self->with_vectors_) return py::none();
-        return py::array_t<float>({self->count_, std::size_t{self->top_k_}, std::size_t{self->dimension_}}, self->vectors_.data(),
-                                  py::cast(self));
+        return py::array_t<float>({self->count_, std::size_t{self->top_k_}, std::size_t{self->dimension_}},
+                                  self->vectors_.data(), py::cast(self));
     });
     reply.def_property_readonly("metadata", [](const SearchReply& self) {
         py::list rows;

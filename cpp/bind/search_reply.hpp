@@ -12,7 +12,7 @@ namespace dvesp::bind {
 
 struct SearchArguments {
     std::string collection;
-    const float* queries = nullptr;   ///< float32 [count, dimension]
+    const float* queries = nullptr;  ///< float32 [count, dimension]
     std::size_t count = 0;
     std::uint32_t dimension = 0;
     store::SearchOptions options;
@@ -36,9 +36,9 @@ class SearchReply {
     std::uint32_t dimension_ = 0;
     bool with_vectors_ = false;
     double time_ms_ = 0;
-    std::vector<float> distances_;                          ///< [count, top_k]
-    std::vector<float> vectors_;                            ///< [count, top_k, dimension] or empty
-    std::vector<std::vector<std::string>> ids_;             ///< [count][hits]
+    std::vector<float> distances_;               ///< [count, top_k]
+    std::vector<float> vectors_;                 ///< [count, top_k, dimension] or empty
+    std::vector<std::vector<std::string>> ids_;  ///< [count][hits]
     std::vector<std::vector<std::vector<std::uint8_t>>> metadata_;
 };
 

@@ -4,9 +4,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <thread>
 
 #include "bind/arguments.hpp"
 #include "bind/errors.hpp"
@@ -24,14 +22,6 @@ namespace {
 
 /// One job may seal while another builds.
 constexpr std::size_t background_threads = 2;
-
-/// DVESP_THREADS, else the number of cores.
-std::size_t wanted_threads() {
-    const char* text = std::getenv("DVESP_THREADS");
-    const long asked = text == nullptr ? 0 : std::strtol(text, nullptr, 10);
-    if (asked > 0) return static_cast<std::size_t>(std::min(asked, 256L));
-    return std::max(1U, std::thread::hardware_concurrency());
-}
 
 template <class Work>
 auto unlocked(Work work) {
@@ -80,7 +70,7 @@ py::object PyCursor::next() {
 std::shared_ptr<node::EmbeddedStore> PyStore::open(const std::optional<std::string>& path) {
     auto opened = unlocked([&] {
         node::OwnedPorts ports{path ? os::make_files(*path) : node::make_memory_files(), os::make_clock(), os::make_random(),
-                               os::make_executor(background_threads, wanted_threads())};
+                               os::make_executor(background_threads, os::default_parallelism())};
         return node::EmbeddedStore::open(std::move(ports));
     });
     return take(std::move(opened));
@@ -91,7 +81,7 @@ PyStore::PyStore(const std::optional<std::string>& path) : store_(open(path)) {}
 std::shared_ptr<PyStore> PyStore::restore(const std::string& source, const std::optional<std::string>& path) {
     auto opened = unlocked([&]() -> Result<std::unique_ptr<node::EmbeddedStore>> {
         node::OwnedPorts ports{path ? os::make_files(*path) : node::make_memory_files(), os::make_clock(), os::make_random(),
-                               os::make_executor(background_threads, wanted_threads())};
+                               os::make_executor(background_threads, os::default_parallelism())};
         const auto from = os::make_files(source);
         DVESP_TRY(node::restore(*from, *ports.files));
         return node::EmbeddedStore::open(std::move(ports));
@@ -266,7 +256,8 @@ std::shared_ptr<PyCursor> PyStore::scroll(const std::string& collection, const s
     auto cursor = take(unlocked([&] {
         return store::Cursor::open(target->snapshot(), parsed ? std::optional(*parsed) : std::nullopt, after_id, damage);
     }));
-    return std::make_shared<PyCursor>(store_, std::move(cursor), target->config().dimension, static_cast<std::size_t>(batch_size));
+    return std::make_shared<PyCursor>(store_, std::move(cursor), target->config().dimension,
+                                      static_cast<std::size_t>(batch_size));
 }
 
 std::uint64_t PyStore::count(const std::string& collection, const std::optional<py::object>& filter) {

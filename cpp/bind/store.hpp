@@ -55,8 +55,9 @@ class PyStore {
     pybind11::tuple get(const std::string& collection, const pybind11::list& ids);
     std::shared_ptr<SearchReply> search(const std::string& collection, const pybind11::array& queries, std::int64_t top_k,
                                         const std::optional<std::string>& metric, const std::optional<pybind11::object>& filter,
-                                        bool include_vectors, std::optional<std::int64_t> ef, std::optional<std::int64_t> nprobe,
-                                        bool exact, std::optional<double> recall, std::uint64_t timeout_ms);
+                                        bool include_vectors, std::optional<std::int64_t> ef,
+                                        std::optional<std::int64_t> nprobe, bool exact, std::optional<double> recall,
+                                        std::uint64_t timeout_ms);
     std::shared_ptr<PyCursor> scroll(const std::string& collection, const std::optional<pybind11::object>& filter,
                                      const std::optional<pybind11::str>& after, std::int64_t batch_size,
                                      const std::string& on_damage);

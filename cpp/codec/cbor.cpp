@@ -16,11 +16,20 @@ std::uint64_t argument(Reader& reader, std::uint8_t low, bool& ok) noexcept {
     std::uint64_t value = low;
     std::uint64_t least = 0;  // a longer head must be needed: one value, one encoding
     switch (low) {
-        case 24: value = reader.number<std::uint8_t>(), least = 24; break;
-        case 25: value = __builtin_bswap16(reader.number<std::uint16_t>()), least = 0x100; break;
-        case 26: value = __builtin_bswap32(reader.number<std::uint32_t>()), least = 0x10000; break;
-        case 27: value = __builtin_bswap64(reader.number<std::uint64_t>()), least = 0x100000000; break;
-        default: ok = low < 24;
+        case 24:
+            value = reader.number<std::uint8_t>(), least = 24;
+            break;
+        case 25:
+            value = __builtin_bswap16(reader.number<std::uint16_t>()), least = 0x100;
+            break;
+        case 26:
+            value = __builtin_bswap32(reader.number<std::uint32_t>()), least = 0x10000;
+            break;
+        case 27:
+            value = __builtin_bswap64(reader.number<std::uint64_t>()), least = 0x100000000;
+            break;
+        default:
+            ok = low < 24;
     }
     ok = ok && reader.ok() && value >= least;
     return value;
@@ -63,9 +72,12 @@ bool valid_item(Reader& reader, int depth) noexcept {
     if (depth > depth_max) return false;
     const Item item = read(reader);
     switch (item.kind) {
-        case Kind::malformed: return false;
-        case Kind::real: return std::isfinite(item.real);
-        case Kind::text: return is_utf8(item.text);
+        case Kind::malformed:
+            return false;
+        case Kind::real:
+            return std::isfinite(item.real);
+        case Kind::text:
+            return is_utf8(item.text);
         case Kind::array:
             for (std::uint64_t index = 0; index < item.count; ++index) {
                 if (!valid_item(reader, depth + 1)) return false;
@@ -77,7 +89,8 @@ bool valid_item(Reader& reader, int depth) noexcept {
                 if (key.kind != Kind::text || !is_utf8(key.text) || !valid_item(reader, depth + 1)) return false;
             }
             return true;
-        default: return true;
+        default:
+            return true;
     }
 }
 
@@ -131,7 +144,8 @@ Item read(Reader& reader) noexcept {
             item.kind = major == major_array ? Kind::array : Kind::map;
             item.count = value;
             break;
-        default: break;
+        default:
+            break;
     }
     return item;
 }

@@ -18,8 +18,8 @@ enum class Kind : std::uint8_t { null, boolean, integer, real, text, array, map,
 struct Item {
     Kind kind = Kind::malformed;
     bool boolean = false;
-    bool negative = false;         ///< of an integer: the value is -1 - magnitude
-    std::uint64_t magnitude = 0;   ///< of an integer
+    bool negative = false;        ///< of an integer: the value is -1 - magnitude
+    std::uint64_t magnitude = 0;  ///< of an integer
     double real = 0;
     std::string_view text;
     std::uint64_t count = 0;

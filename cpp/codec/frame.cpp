@@ -19,7 +19,8 @@ std::uint32_t compute_head_crc(const std::uint8_t* frame) noexcept {
 }
 
 bool kind_known(std::uint16_t kind) noexcept {
-    return kind >= static_cast<std::uint16_t>(FrameKind::marker) && kind <= static_cast<std::uint16_t>(FrameKind::drop_collection);
+    return kind >= static_cast<std::uint16_t>(FrameKind::marker) &&
+           kind <= static_cast<std::uint16_t>(FrameKind::drop_collection);
 }
 
 bool within_limits(const BodyHead& head) noexcept {
@@ -159,7 +160,8 @@ Result<FrameView> parse_frame_head(ByteView bytes) {
     head.metadata_bytes = reader.number<std::uint64_t>();
     if (!reader.ok() || !within_limits(head)) return fail(ErrorCode::corruption, "a frame's counts are out of range");
     view.layout = FrameLayout(head);
-    if (load<std::uint64_t>(at + at_end) != view.layout.end) return fail(ErrorCode::corruption, "a frame's length is inconsistent");
+    if (load<std::uint64_t>(at + at_end) != view.layout.end)
+        return fail(ErrorCode::corruption, "a frame's length is inconsistent");
     return view;
 }
 

@@ -17,9 +17,9 @@ using Parent = std::array<std::uint8_t, parent_bytes>;
 struct LeafRecord {
     std::string_view id;
     std::uint64_t version = 0;
-    ByteView parent;               ///< parent_bytes; all zero = no replaced version
+    ByteView parent;                ///< parent_bytes; all zero = no replaced version
     std::span<const float> vector;  ///< empty for a tombstone
-    ByteView metadata;             ///< CBOR; empty = none
+    ByteView metadata;              ///< CBOR; empty = none
 };
 
 /// SHA-256(0x00 | salt | record encoding). @cost one SHA-256 over the row

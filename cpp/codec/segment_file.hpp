@@ -21,29 +21,29 @@ enum class FileKind : std::uint32_t { segment = 1, graph = 2, ivf = 3 };
 
 /// What a section holds. Numbers are permanent.
 enum class SectionId : std::uint32_t {
-    properties = 1,       ///< fixed numbers of the file (docs/formats/segment.md)
-    vectors = 2,          ///< float32 [rows, dimension]
-    codes = 3,            ///< int8 codes with their row constants, `stride` bytes a row
-    center = 4,           ///< float32 [dimension]
-    id_ends = 5,          ///< u64 [rows]
-    ids = 6,              ///< bytes
-    id_keys = 7,          ///< u64 [rows], ascending
-    id_rows = 8,          ///< u32 [rows], the row of each key
-    versions = 9,         ///< u64 [rows]
-    parents = 10,         ///< 16 bytes [rows]
-    metadata_ends = 11,   ///< u64 [rows]
-    metadata = 12,        ///< bytes
-    row_leaves = 13,      ///< u32 [rows], index into leaves
-    batches = 14,         ///< 112 bytes each
-    leaves = 15,          ///< 32 bytes each
-    filter_paths = 16,    ///< directory of the filter index
-    filter_terms = 17,    ///< keys and postings of the filter index
-    links = 18,           ///< u32 [rows, degree] of a graph, 0xffffffff = none
-    entry_points = 19,    ///< u32 rows
-    calibration = 20,     ///< effort, recall, cost triples
-    centroids = 21,       ///< float32 [lists, dimension]
-    list_ends = 22,       ///< u32 [lists]
-    list_rows = 23,       ///< u32 [rows], the lists one behind the other
+    properties = 1,      ///< fixed numbers of the file (docs/formats/segment.md)
+    vectors = 2,         ///< float32 [rows, dimension]
+    codes = 3,           ///< int8 codes with their row constants, `stride` bytes a row
+    center = 4,          ///< float32 [dimension]
+    id_ends = 5,         ///< u64 [rows]
+    ids = 6,             ///< bytes
+    id_keys = 7,         ///< u64 [rows], ascending
+    id_rows = 8,         ///< u32 [rows], the row of each key
+    versions = 9,        ///< u64 [rows]
+    parents = 10,        ///< 16 bytes [rows]
+    metadata_ends = 11,  ///< u64 [rows]
+    metadata = 12,       ///< bytes
+    row_leaves = 13,     ///< u32 [rows], index into leaves
+    batches = 14,        ///< 112 bytes each
+    leaves = 15,         ///< 32 bytes each
+    filter_paths = 16,   ///< directory of the filter index
+    filter_terms = 17,   ///< keys and postings of the filter index
+    links = 18,          ///< u32 [rows, degree] of a graph, 0xffffffff = none
+    entry_points = 19,   ///< u32 rows
+    calibration = 20,    ///< effort, recall, cost triples
+    centroids = 21,      ///< float32 [lists, dimension]
+    list_ends = 22,      ///< u32 [lists]
+    list_rows = 23,      ///< u32 [rows], the lists one behind the other
 };
 
 struct Section {
@@ -56,16 +56,16 @@ struct Section {
 struct Footer {
     FileKind kind = FileKind::segment;
     std::vector<Section> sections;
-    std::uint64_t blocks_end = 0;   ///< the checksummed area is [0, blocks_end)
-    std::uint64_t crc_offset = 0;   ///< u32 for every block of that area
+    std::uint64_t blocks_end = 0;  ///< the checksummed area is [0, blocks_end)
+    std::uint64_t crc_offset = 0;  ///< u32 for every block of that area
     std::uint64_t file_bytes = 0;
 
     [[nodiscard]] std::optional<Section> find(SectionId id) const noexcept;
 };
 
 /// The bytes behind the last section: block checksums, directory, footer. Append them to the file.
-[[nodiscard]] std::vector<std::uint8_t> encode_tail(FileKind kind, const std::vector<Section>& sections, std::uint64_t blocks_end,
-                                                    const std::vector<std::uint32_t>& block_crcs);
+[[nodiscard]] std::vector<std::uint8_t> encode_tail(FileKind kind, const std::vector<Section>& sections,
+                                                    std::uint64_t blocks_end, const std::vector<std::uint32_t>& block_crcs);
 
 /// Reads the tail of a whole file and checks directory checksum, bounds and order. @errors corruption
 [[nodiscard]] Result<Footer> parse_footer(ByteView file);

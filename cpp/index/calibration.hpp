@@ -13,13 +13,11 @@ inline constexpr std::uint32_t calibration_top_k = 10;
 
 /// Every `step`-th row is held out: few enough to cost little, spread over the whole input.
 struct HeldOut {
-    std::uint32_t step = 0;   ///< 0: nothing is held out
+    std::uint32_t step = 0;  ///< 0: nothing is held out
     std::uint32_t count = 0;
 
     explicit HeldOut(std::uint32_t rows) noexcept;
-    [[nodiscard]] bool contains(std::uint32_t row) const noexcept {
-        return step != 0 && row % step == 0 && row / step < count;
-    }
+    [[nodiscard]] bool contains(std::uint32_t row) const noexcept { return step != 0 && row % step == 0 && row / step < count; }
 };
 
 /// Runs one held-out query with one effort and reports its candidates.

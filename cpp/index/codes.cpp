@@ -90,7 +90,10 @@ void Coding::encode(const float* vector, float norm, std::uint8_t* out, float* s
 }
 
 CodedQuery::CodedQuery(const Coding& coding, Metric metric, const float* query, Margin margin)
-    : coding_(&coding), metric_(metric), query_(query), query_norm_(norm(query, coding.dimension())),
+    : coding_(&coding),
+      metric_(metric),
+      query_(query),
+      query_norm_(norm(query, coding.dimension())),
       code_(round_up(coding.dimension(), kernels::code_block_bytes)) {
     const kernels::Kernels& kernel = kernels::best();
     const std::size_t dim = coding.dimension();
@@ -123,8 +126,10 @@ CodedQuery::Estimate CodedQuery::estimate(std::int32_t code_dot, const RowConsta
     if (coding_->unit()) {
         const float lengths = query_norm_ * row.norm;
         switch (metric_) {
-            case Metric::cosine: return {1.0F - full_dot, inner_error};
-            case Metric::dot_product: return {-lengths * full_dot, lengths * inner_error};
+            case Metric::cosine:
+                return {1.0F - full_dot, inner_error};
+            case Metric::dot_product:
+                return {-lengths * full_dot, lengths * inner_error};
             case Metric::l2:
                 return {query_norm_ * query_norm_ + row.norm * row.norm - 2 * lengths * full_dot, 2 * lengths * inner_error};
         }
@@ -132,8 +137,10 @@ CodedQuery::Estimate CodedQuery::estimate(std::int32_t code_dot, const RowConsta
     switch (metric_) {
         case Metric::l2:
             return {centered_norm_ * centered_norm_ + row.centered_norm2 - 2 * inner, 2 * inner_error};
-        case Metric::dot_product: return {-full_dot, inner_error};
-        case Metric::cosine: break;
+        case Metric::dot_product:
+            return {-full_dot, inner_error};
+        case Metric::cosine:
+            break;
     }
     const float lengths = query_norm_ * row.norm;
     if (lengths == 0) return {1.0F, 0.0F};

@@ -99,13 +99,13 @@ class CodedQuery {
     Metric metric_;
     const float* query_;
     float query_norm_;
-    AlignedBuffer code_;           ///< unsigned (signed code + 128), zero padded to 64
-    float scale_ = 0;              ///< of the query's code
-    float centered_norm_ = 0;      ///< |q~ - centre|
-    float code_error_ = 0;         ///< |q~ - centre - scale * code|
-    float center_dot_ = 0;         ///< q~ . centre
-    bool known_ = true;            ///< false: sums of this query overflow float32, nothing can be estimated
-    float sureness_ = 1;           ///< 1, or z / sqrt(dimension)
+    AlignedBuffer code_;       ///< unsigned (signed code + 128), zero padded to 64
+    float scale_ = 0;          ///< of the query's code
+    float centered_norm_ = 0;  ///< |q~ - centre|
+    float code_error_ = 0;     ///< |q~ - centre - scale * code|
+    float center_dot_ = 0;     ///< q~ . centre
+    bool known_ = true;        ///< false: sums of this query overflow float32, nothing can be estimated
+    float sureness_ = 1;       ///< 1, or z / sqrt(dimension)
 };
 
 }  // namespace dvesp::index

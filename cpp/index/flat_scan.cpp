@@ -15,8 +15,12 @@ constexpr std::size_t candidates_spare = 4096;
 }  // namespace
 
 FlatScan::FlatScan(const CodedQuery& query, std::uint32_t top_k, const RowPredicate& predicate)
-    : query_(query), predicate_(predicate), top_k_(top_k), cutoff_(std::numeric_limits<float>::infinity()),
-      dots_(rows_per_step), prune_at_(2 * std::size_t{top_k} + candidates_spare) {}
+    : query_(query),
+      predicate_(predicate),
+      top_k_(top_k),
+      cutoff_(std::numeric_limits<float>::infinity()),
+      dots_(rows_per_step),
+      prune_at_(2 * std::size_t{top_k} + candidates_spare) {}
 
 void FlatScan::scan(const std::uint8_t* codes, std::uint32_t first_row, std::uint32_t count) {
     const std::size_t stride = query_.coding().stride();

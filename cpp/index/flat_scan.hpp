@@ -31,7 +31,7 @@ class FlatScan {
     const CodedQuery& query_;
     const RowPredicate& predicate_;
     std::uint32_t top_k_;
-    float cutoff_;                    ///< k-th smallest upper bound so far
+    float cutoff_;                     ///< k-th smallest upper bound so far
     std::vector<float> upper_bounds_;  ///< max-heap of top_k
     std::vector<Candidate> candidates_;
     std::vector<std::int32_t> dots_;

@@ -100,7 +100,9 @@ class GraphBuild {
   public:
     GraphBuild(const Coding& coding, Metric metric, const CodeView& codes, const GraphParameters& parameters,
                BuildControl& control)
-        : codes_(codes), distance_(coding, metric, codes.codes), space_(distance_),
+        : codes_(codes),
+          distance_(coding, metric, codes.codes),
+          space_(distance_),
           hnsw_(std::make_unique<Hnsw>(&space_, codes.rows, parameters.degree_half, parameters.ef_construction, level_seed)),
           control_(control) {}
 

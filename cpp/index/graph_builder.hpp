@@ -15,8 +15,8 @@
 namespace dvesp::index {
 
 struct GraphParameters {
-    std::uint32_t degree_half = 16;      ///< M: links a row on upper layers; 2 M on the bottom layer; 2..128
-    std::uint32_t ef_construction = 200; ///< 8..4096
+    std::uint32_t degree_half = 16;       ///< M: links a row on upper layers; 2 M on the bottom layer; 2..128
+    std::uint32_t ef_construction = 200;  ///< 8..4096
 };
 
 /// What an effort gave on held-out rows.

@@ -61,8 +61,8 @@ void improve(std::vector<float>& centroids, const std::vector<float>& sample, st
     for (std::size_t list = 0; list < list_count; ++list) {
         const std::size_t stray = prng.below(row_count);
         for (std::size_t index = 0; index < dim; ++index) {
-            centroids[list * dim + index] = counts[list] == 0 ? sample[stray * dim + index]
-                                                              : static_cast<float>(sums[list * dim + index] / counts[list]);
+            centroids[list * dim + index] =
+                counts[list] == 0 ? sample[stray * dim + index] : static_cast<float>(sums[list * dim + index] / counts[list]);
         }
     }
 }
@@ -114,8 +114,8 @@ bool assign_all(Ivf& ivf, const Coding& coding, const VectorSource& vectors, std
     return !damaged;
 }
 
-Result<std::vector<CalibrationPoint>> calibrate_probes(const Ivf& ivf, const Coding& coding, Metric metric, const CodeView& codes,
-                                                       const VectorSource& vectors) {
+Result<std::vector<CalibrationPoint>> calibrate_probes(const Ivf& ivf, const Coding& coding, Metric metric,
+                                                       const CodeView& codes, const VectorSource& vectors) {
     const HeldOut held_out(codes.rows);
     std::vector<std::uint32_t> efforts;
     for (std::uint32_t effort = 1; effort < ivf.list_ends.size(); effort = effort + std::max(1U, effort / 2)) {
@@ -144,15 +144,18 @@ Result<Ivf> build_ivf(const Coding& coding, Metric metric, const CodeView& codes
     if (list_count == 0) list_count = static_cast<std::uint32_t>(std::lround(std::sqrt(static_cast<double>(codes.rows))));
     list_count = std::clamp(list_count, 1U, codes.rows);
     Prng prng(sample_seed);
-    const auto wanted = static_cast<std::uint32_t>(std::min<std::uint64_t>(codes.rows, std::uint64_t{list_count} * sample_per_list));
+    const auto wanted =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(codes.rows, std::uint64_t{list_count} * sample_per_list));
     const std::vector<float> sample = sample_rows(coding, vectors, codes.rows, wanted, prng);
     if (sample.empty()) return fail(ErrorCode::corruption, "a vector is damaged");
     Ivf ivf;
-    ivf.centroids.assign(sample.begin(), sample.begin() + static_cast<std::ptrdiff_t>(std::size_t{list_count} * coding.dimension()));
+    ivf.centroids.assign(sample.begin(),
+                         sample.begin() + static_cast<std::ptrdiff_t>(std::size_t{list_count} * coding.dimension()));
     for (int iteration = 0; iteration < iteration_count && !control.cancelled; ++iteration) {
         improve(ivf.centroids, sample, coding.dimension(), runner, prng);
     }
-    if (!assign_all(ivf, coding, vectors, codes.rows, runner, control)) return fail(ErrorCode::corruption, "a vector is damaged");
+    if (!assign_all(ivf, coding, vectors, codes.rows, runner, control))
+        return fail(ErrorCode::corruption, "a vector is damaged");
     if (control.cancelled) return fail(ErrorCode::unavailable, "building the index was cancelled");
     DVESP_ASSIGN(ivf.calibration, calibrate_probes(ivf, coding, metric, codes, vectors));
     return ivf;

@@ -14,6 +14,7 @@ enum class Metric : std::uint8_t { cosine = 0, l2 = 1, dot_product = 2 };
 
 /// The distance between `a` and `b`, both float32 [dim], finite. A zero vector has cosine distance 1 to everything.
 /// Bit-identical on every instruction set. @threads any @cost one pass over both
-[[nodiscard]] float distance(Metric metric, const float* a, float norm_a, const float* b, float norm_b, std::size_t dim) noexcept;
+[[nodiscard]] float distance(Metric metric, const float* a, float norm_a, const float* b, float norm_b,
+                             std::size_t dim) noexcept;
 
 }  // namespace dvesp::index

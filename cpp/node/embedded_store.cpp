@@ -53,16 +53,22 @@ Result<void> EmbeddedStore::close() {
 
 Result<void> restore(ports::Files& source, ports::Files& target) {
     DVESP_ASSIGN(const bool there, source.exists(store::manifest_path));
-    if (!there) return fail(ErrorCode::invalid_argument, source.describe("") + ": there is no snapshot; give a directory that snapshot() wrote");
+    if (!there)
+        return fail(ErrorCode::invalid_argument,
+                    source.describe("") + ": there is no snapshot; give a directory that snapshot() wrote");
     DVESP_ASSIGN(const bool taken, target.exists(store::manifest_path));
-    if (taken) return fail(ErrorCode::invalid_argument, target.describe("") + ": there is a store already; restore into an empty directory");
+    if (taken)
+        return fail(ErrorCode::invalid_argument,
+                    target.describe("") + ": there is a store already; restore into an empty directory");
     DVESP_ASSIGN(const auto mapping, source.map(store::manifest_path, false));
     auto parsed = codec::parse_manifest(mapping->bytes());
     if (!parsed.ok()) return fail(ErrorCode::corruption, source.describe(store::manifest_path) + ": damaged");
     if (!parsed->manifest.log_files.empty()) {
-        return fail(ErrorCode::invalid_argument, source.describe("") + ": this is a live store, not a snapshot; call snapshot() on it first");
+        return fail(ErrorCode::invalid_argument,
+                    source.describe("") + ": this is a live store, not a snapshot; call snapshot() on it first");
     }
-    for (const char* directory : {"", store::segment_directory, store::log_directory}) DVESP_TRY(target.make_directory(directory));
+    for (const char* directory : {"", store::segment_directory, store::log_directory})
+        DVESP_TRY(target.make_directory(directory));
     for (const codec::CollectionEntry& collection : parsed->manifest.collections) {
         for (const codec::SegmentEntry& segment : collection.segments) {
             DVESP_TRY(copy_content(source, target, segment.file));

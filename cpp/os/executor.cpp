@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <thread>
@@ -189,6 +190,14 @@ class ThreadExecutor final : public ports::Executor {
 
 std::unique_ptr<ports::Executor> make_executor(std::size_t background_threads, std::size_t parallelism) {
     return std::make_unique<ThreadExecutor>(background_threads, parallelism);
+}
+
+std::size_t default_parallelism() noexcept {
+    constexpr long threads_max = 256;
+    const char* text = std::getenv("DVESP_THREADS");
+    const long asked = text == nullptr ? 0 : std::strtol(text, nullptr, 10);
+    if (asked > 0) return static_cast<std::size_t>(std::min(asked, threads_max));
+    return std::max(1U, std::thread::hardware_concurrency());
 }
 
 }  // namespace dvesp::os

@@ -21,4 +21,7 @@ namespace dvesp::os {
 /// @threads any, the result too
 [[nodiscard]] std::unique_ptr<ports::Executor> make_executor(std::size_t background_threads, std::size_t parallelism);
 
+/// The environment variable DVESP_THREADS (1..256) where it is set, else the number of cores.
+[[nodiscard]] std::size_t default_parallelism() noexcept;
+
 }  // namespace dvesp::os

@@ -21,7 +21,10 @@ Result<std::unique_ptr<CheckedFile>> CheckedFile::open(ports::Files& files, cons
 }
 
 CheckedFile::CheckedFile(ports::Files& files, std::string path, std::shared_ptr<ports::Mapping> mapping, codec::Footer footer)
-    : files_(files), path_(std::move(path)), mapping_(std::move(mapping)), footer_(std::move(footer)),
+    : files_(files),
+      path_(std::move(path)),
+      mapping_(std::move(mapping)),
+      footer_(std::move(footer)),
       block_states_(round_up(footer_.blocks_end, codec::block_bytes) / codec::block_bytes) {}
 
 CheckedFile::~CheckedFile() {

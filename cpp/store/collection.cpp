@@ -28,8 +28,12 @@ std::vector<Snapshot::Part> Snapshot::parts() const {
 }
 
 Collection::Collection(std::string name, std::uint32_t shard, std::uint64_t created_log_seq, const CollectionConfig& config)
-    : name_(std::move(name)), shard_(shard), created_log_seq_(created_log_seq), config_(config),
-      applied_log_seq_(created_log_seq), wanted_metrics_(1U << static_cast<std::uint32_t>(config.metric)) {
+    : name_(std::move(name)),
+      shard_(shard),
+      created_log_seq_(created_log_seq),
+      config_(config),
+      applied_log_seq_(created_log_seq),
+      wanted_metrics_(1U << static_cast<std::uint32_t>(config.metric)) {
     auto first = std::make_shared<Snapshot>();
     first->seq = created_log_seq;
     snapshot_.set(std::move(first));

@@ -30,7 +30,7 @@ struct IndexedSegment {
 struct FrozenHead {
     std::shared_ptr<Head> head;
     std::uint32_t rows = 0;
-    std::uint64_t last_log_seq = 0;   ///< frames of the shard up to here are in it or in older sources
+    std::uint64_t last_log_seq = 0;  ///< frames of the shard up to here are in it or in older sources
     std::uint64_t last_shard_seq = 0;
     std::uint64_t first_log_seq = 0;
 };

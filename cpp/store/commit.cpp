@@ -11,9 +11,9 @@ namespace dvesp::store {
 /// A queued operation and what became of it. Lives on its writer's stack.
 struct Database::Pending {
     WriteOperation* operation = nullptr;
-    std::uint64_t prepared_seq = 0;   ///< of the snapshot that it was prepared against
+    std::uint64_t prepared_seq = 0;  ///< of the snapshot that it was prepared against
     Result<void> result;
-    bool done = false;                ///< guarded by commit_mutex_
+    bool done = false;  ///< guarded by commit_mutex_
 };
 
 namespace {
@@ -92,11 +92,13 @@ void Database::commit_operations(std::vector<Pending*>& group) {
         }
         if (operation.collection) {
             if (operation.collection->dropped) {
-                pending->result = fail(ErrorCode::collection_not_found, "collection '" + operation.collection->name() + "' was dropped");
+                pending->result =
+                    fail(ErrorCode::collection_not_found, "collection '" + operation.collection->name() + "' was dropped");
                 continue;
             }
             const auto snapshot = operation.collection->snapshot();
-            if (operation.depends_on_state() && snapshot->seq != pending->prepared_seq) pending->result = operation.prepare(*snapshot);
+            if (operation.depends_on_state() && snapshot->seq != pending->prepared_seq)
+                pending->result = operation.prepare(*snapshot);
             if (!pending->result.ok()) continue;
         }
         operation.hlc = next_hlc();
@@ -193,13 +195,15 @@ Result<void> Database::create_collection(const std::string& name, const Collecti
         const auto found = by_name_.find(name);
         if (found != by_name_.end()) {
             const CollectionConfig& known = found->second->config();
-            const bool same = known.dimension == config.dimension && known.metric == config.metric && known.index == config.index;
+            const bool same =
+                known.dimension == config.dimension && known.metric == config.metric && known.index == config.index;
             if (exist_ok && same) return {};
             return fail(ErrorCode::collection_exists,
                         "collection '" + name + "' exists already" +
                             (exist_ok ? " with another dimension, metric or index" : "; use exist_ok=True to accept that"));
         }
-        if (by_name_.size() >= codec::collections_max) return fail(ErrorCode::invalid_argument, "collection: at most 100,000 exist");
+        if (by_name_.size() >= codec::collections_max)
+            return fail(ErrorCode::invalid_argument, "collection: at most 100,000 exist");
         shard = next_shard_++;
     }
     auto operation = make_catalog(codec::FrameKind::create_collection, name, shard, encode_config(config), *ports_.random);

@@ -37,7 +37,9 @@ Result<void> Cursor::collect(std::optional<std::string> after) {
             if (!source.deaths.alive_at(row, snapshot_->seq)) continue;
             const auto id = source.id(row);
             if (!id && on_damage_ == OnDamage::skip) continue;
-            if (!id) return fail(ErrorCode::corruption, source.name() + ": damaged (ids); scroll(on_damage=\"skip\") reads the rest");
+            if (!id)
+                return fail(ErrorCode::corruption,
+                            source.name() + ": damaged (ids); scroll(on_damage=\"skip\") reads the rest");
             if (after && *id <= *after) continue;
             rows_.push_back({prefix_of(*id), part, row});
         }

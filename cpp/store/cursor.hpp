@@ -26,7 +26,7 @@ class Cursor {
 
   private:
     struct Row {
-        std::uint64_t prefix;   ///< of the id
+        std::uint64_t prefix;  ///< of the id
         std::uint32_t part;
         std::uint32_t row;
     };
@@ -36,7 +36,7 @@ class Cursor {
     std::optional<ParsedFilter> filter_;
     OnDamage on_damage_ = OnDamage::raise;
     std::vector<Snapshot::Part> parts_;
-    std::vector<Row> rows_;   ///< 16 bytes a row of the snapshot
+    std::vector<Row> rows_;  ///< 16 bytes a row of the snapshot
     std::size_t at_ = 0;
 };
 

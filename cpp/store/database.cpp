@@ -208,7 +208,8 @@ Result<void> copy_file(ByteView from, ports::Files& target, const std::string& p
 Result<void> Database::snapshot_to(ports::Files& target) {
     DVESP_TRY(check_open());
     DVESP_ASSIGN(const bool taken, target.exists(manifest_path));
-    if (taken) return fail(ErrorCode::invalid_argument, target.describe("") + ": there is a store already; give an empty directory");
+    if (taken)
+        return fail(ErrorCode::invalid_argument, target.describe("") + ": there is a store already; give an empty directory");
     // Sealing first makes the copy a set of immutable files: no log, no lock while copying.
     DVESP_TRY(flush(""));
     std::vector<std::shared_ptr<const Snapshot>> pinned;

@@ -38,7 +38,7 @@ struct DatabaseOptions {
     std::uint64_t log_bytes_max = std::uint64_t{384} << 20;       ///< above this, the oldest unsealed collection is sealed
     std::uint32_t seal_rows = 0;                                  ///< 0 = Collection::seal_rows
     std::uint64_t idle_marker_ms = 100;
-    std::uint32_t index_rows_min = 2048;                          ///< smaller segments are scanned
+    std::uint32_t index_rows_min = 2048;  ///< smaller segments are scanned
 };
 
 struct CollectionStatus {
@@ -150,19 +150,19 @@ class Database {
     std::unique_ptr<ports::Lock> lock_;
     Log log_;
 
-    mutable std::mutex catalog_mutex_;   ///< guards the maps; never held across I/O
-    std::mutex catalog_change_mutex_;    ///< one create or drop at a time
+    mutable std::mutex catalog_mutex_;  ///< guards the maps; never held across I/O
+    std::mutex catalog_change_mutex_;   ///< one create or drop at a time
     std::map<std::string, std::shared_ptr<Collection>> by_name_;
     std::map<std::uint32_t, std::shared_ptr<Collection>> by_shard_;
     std::uint64_t catalog_log_seq_ = 0;
     std::uint32_t next_shard_ = 1;
 
-    std::mutex commit_mutex_;            ///< the right to change state: held by one committing thread, never by readers
-    std::mutex queue_mutex_;             ///< guards queue_
+    std::mutex commit_mutex_;  ///< the right to change state: held by one committing thread, never by readers
+    std::mutex queue_mutex_;   ///< guards queue_
     std::vector<Pending*> queue_;
     std::uint64_t last_hlc_ = 0;
 
-    std::mutex manifest_mutex_;          ///< one manifest write at a time
+    std::mutex manifest_mutex_;  ///< one manifest write at a time
     std::array<std::uint8_t, 16> store_id_{};
     std::uint64_t manifest_edition_ = 0;
     bool manifest_copy_damaged_ = false;

@@ -83,7 +83,8 @@ Result<void> Database::load_collection(const codec::CollectionEntry& entry) {
             if (row < indexed.segment->rows()) indexed.segment->deaths.kill(row, 1);
         }
         for (const codec::IndexEntry& index_entry : segment_entry.indexes) {
-            auto file = IndexFile::open(files, index_entry.file, segment_entry.file, indexed.segment->rows(), config->dimension);
+            auto file =
+                IndexFile::open(files, index_entry.file, segment_entry.file, indexed.segment->rows(), config->dimension);
             if (file.ok()) {
                 indexed.indexes.push_back(*file);
             } else if (file.error().code == ErrorCode::corruption) {
@@ -105,15 +106,18 @@ Result<void> Database::load_collection(const codec::CollectionEntry& entry) {
 Result<void> Database::replay_frame(const RecoveredFrame& recovered) {
     const codec::FrameView& view = recovered.frame->view;
     last_hlc_ = std::max(last_hlc_, view.head.hlc);
-    const bool catalog = view.head.kind == codec::FrameKind::create_collection || view.head.kind == codec::FrameKind::drop_collection;
-    if (catalog) return recovered.log_seq > catalog_log_seq_ ? apply_catalog(*recovered.frame, recovered.log_seq) : Result<void>();
+    const bool catalog =
+        view.head.kind == codec::FrameKind::create_collection || view.head.kind == codec::FrameKind::drop_collection;
+    if (catalog)
+        return recovered.log_seq > catalog_log_seq_ ? apply_catalog(*recovered.frame, recovered.log_seq) : Result<void>();
     const auto found = by_shard_.find(view.head.shard);
     if (found == by_shard_.end()) return {};  // dropped later
     Collection& collection = *found->second;
     if (view.head.seq <= collection.applied_shard_seq()) return {};
     if (view.head.seq != collection.last_shard_seq() + 1) {
-        collection.set_damage("collection '" + collection.name() + "': batches " + std::to_string(collection.last_shard_seq() + 1) +
-                              ".." + std::to_string(view.head.seq - 1) + " are missing from " + ports_.files->describe(log_directory) +
+        collection.set_damage("collection '" + collection.name() + "': batches " +
+                              std::to_string(collection.last_shard_seq() + 1) + ".." + std::to_string(view.head.seq - 1) +
+                              " are missing from " + ports_.files->describe(log_directory) +
                               "; scroll(on_damage=\"skip\") reads what is whole");
     }
     const bool fits = view.head.kind != codec::FrameKind::put || view.head.dimension == collection.config().dimension;
@@ -145,8 +149,9 @@ Result<void> Database::replay(const LogRecovery& recovery) {
 
 void Database::attribute_damage(const LogDamage& damage, const std::map<std::uint32_t, std::uint64_t>& last_seen) {
     if (damage.last_log_seq < damage.first_log_seq) return;  // nothing that counted is lost
-    const std::string message = damage.file + ": damaged; batches of this collection are lost or may be; "
-                                              "scroll(on_damage=\"skip\") reads what is whole";
+    const std::string message = damage.file +
+                                ": damaged; batches of this collection are lost or may be; "
+                                "scroll(on_damage=\"skip\") reads what is whole";
     for (const auto& [shard, collection] : by_shard_) {
         if (collection->applied_log_seq() >= damage.last_log_seq) continue;
         const bool hit = std::find(damage.shards.begin(), damage.shards.end(), shard) != damage.shards.end();

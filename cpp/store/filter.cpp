@@ -15,12 +15,17 @@ using codec::Reader;
 /// Class of a scalar: values of different classes are never equal nor ordered.
 int class_of(cbor::Kind kind) noexcept {
     switch (kind) {
-        case cbor::Kind::null: return 0;
-        case cbor::Kind::boolean: return 1;
+        case cbor::Kind::null:
+            return 0;
+        case cbor::Kind::boolean:
+            return 1;
         case cbor::Kind::integer:
-        case cbor::Kind::real: return 2;
-        case cbor::Kind::text: return 3;
-        default: return -1;
+        case cbor::Kind::real:
+            return 2;
+        case cbor::Kind::text:
+            return 3;
+        default:
+            return -1;
     }
 }
 
@@ -103,17 +108,22 @@ bool ordered(Filter::Op op, ByteView value, ByteView bound) noexcept {
     const auto comparison = compare_scalars(value, bound);
     if (!comparison) return false;
     switch (op) {
-        case Filter::Op::gt: return *comparison > 0;
-        case Filter::Op::gte: return *comparison >= 0;
-        case Filter::Op::lt: return *comparison < 0;
-        default: return *comparison <= 0;
+        case Filter::Op::gt:
+            return *comparison > 0;
+        case Filter::Op::gte:
+            return *comparison >= 0;
+        case Filter::Op::lt:
+            return *comparison < 0;
+        default:
+            return *comparison <= 0;
     }
 }
 
 bool contains(ByteView value, ByteView wanted) noexcept {
     const cbor::Item head = head_of(value);
     const cbor::Item needle = head_of(wanted);
-    if (head.kind == cbor::Kind::text && needle.kind == cbor::Kind::text) return head.text.find(needle.text) != std::string_view::npos;
+    if (head.kind == cbor::Kind::text && needle.kind == cbor::Kind::text)
+        return head.text.find(needle.text) != std::string_view::npos;
     const auto elements = elements_of(value);
     return std::any_of(elements.begin(), elements.end(), [&](ByteView element) { return items_equal(element, wanted); });
 }
@@ -139,9 +149,15 @@ struct OperatorName {
     bool negated;
 };
 constexpr std::array<OperatorName, 10> operators = {{
-    {"$eq", Filter::Op::eq, false},    {"$ne", Filter::Op::eq, true},       {"$gt", Filter::Op::gt, false},
-    {"$gte", Filter::Op::gte, false},  {"$lt", Filter::Op::lt, false},      {"$lte", Filter::Op::lte, false},
-    {"$in", Filter::Op::in, false},    {"$nin", Filter::Op::in, true},      {"$exists", Filter::Op::exists, false},
+    {"$eq", Filter::Op::eq, false},
+    {"$ne", Filter::Op::eq, true},
+    {"$gt", Filter::Op::gt, false},
+    {"$gte", Filter::Op::gte, false},
+    {"$lt", Filter::Op::lt, false},
+    {"$lte", Filter::Op::lte, false},
+    {"$in", Filter::Op::in, false},
+    {"$nin", Filter::Op::in, true},
+    {"$exists", Filter::Op::exists, false},
     {"$contains", Filter::Op::contains, false},
 }};
 
@@ -278,10 +294,14 @@ std::optional<int> compare_scalars(ByteView a, ByteView b) noexcept {
     const int kind = class_of(item_a.kind);
     if (kind < 0 || kind != class_of(item_b.kind)) return std::nullopt;
     switch (kind) {
-        case 0: return 0;
-        case 1: return order(item_a.boolean, item_b.boolean);
-        case 2: return order(item_a.number(), item_b.number());
-        default: return order(item_a.text, item_b.text);
+        case 0:
+            return 0;
+        case 1:
+            return order(item_a.boolean, item_b.boolean);
+        case 2:
+            return order(item_a.number(), item_b.number());
+        default:
+            return order(item_a.text, item_b.text);
     }
 }
 
@@ -293,20 +313,28 @@ Result<Filter> parse_filter(ByteView bytes) {
 
 bool value_matches(const Filter& filter, ByteView value) noexcept {
     switch (filter.op) {
-        case Filter::Op::eq: return equals(value, filter.values.front());
-        case Filter::Op::in: return among(filter, value);
-        case Filter::Op::contains: return contains(value, filter.values.front());
-        default: return ordered(filter.op, value, filter.values.front());
+        case Filter::Op::eq:
+            return equals(value, filter.values.front());
+        case Filter::Op::in:
+            return among(filter, value);
+        case Filter::Op::contains:
+            return contains(value, filter.values.front());
+        default:
+            return ordered(filter.op, value, filter.values.front());
     }
 }
 
 bool matches(const Filter& filter, ByteView metadata) noexcept {
     const auto passes = [&](const Filter& child) { return matches(child, metadata); };
     switch (filter.op) {
-        case Filter::Op::all_of: return std::all_of(filter.children.begin(), filter.children.end(), passes);
-        case Filter::Op::any_of: return std::any_of(filter.children.begin(), filter.children.end(), passes);
-        case Filter::Op::none_of: return std::none_of(filter.children.begin(), filter.children.end(), passes);
-        default: break;
+        case Filter::Op::all_of:
+            return std::all_of(filter.children.begin(), filter.children.end(), passes);
+        case Filter::Op::any_of:
+            return std::any_of(filter.children.begin(), filter.children.end(), passes);
+        case Filter::Op::none_of:
+            return std::none_of(filter.children.begin(), filter.children.end(), passes);
+        default:
+            break;
     }
     const auto value = cbor::find(metadata, filter.path);
     if (filter.op == Filter::Op::exists) return value.has_value() == filter.flag;

@@ -18,15 +18,24 @@ inline constexpr std::size_t filter_bytes_max = std::size_t{64} << 20;
 /// A node of a parsed filter. Immutable.
 struct Filter {
     enum class Op : std::uint8_t {
-        all_of, any_of, none_of,            ///< over `children`; none_of is $not
-        eq, gt, gte, lt, lte, in, exists, contains
+        all_of,
+        any_of,
+        none_of,  ///< over `children`; none_of is $not
+        eq,
+        gt,
+        gte,
+        lt,
+        lte,
+        in,
+        exists,
+        contains
     };
     Op op = Op::all_of;
     std::vector<Filter> children;
     std::string path;
-    bool flag = true;                                ///< of exists
-    std::vector<std::string> keys;                   ///< of `in`: term keys of the scalars, sorted
-    std::vector<std::vector<std::uint8_t>> values;   ///< CBOR items; of `in` only those without a key
+    bool flag = true;                               ///< of exists
+    std::vector<std::string> keys;                  ///< of `in`: term keys of the scalars, sorted
+    std::vector<std::vector<std::uint8_t>> values;  ///< CBOR items; of `in` only those without a key
 };
 
 /// Parses a filter given as a CBOR map. @errors invalid_argument, naming the operator or field and the remedy

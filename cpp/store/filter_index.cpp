@@ -121,10 +121,14 @@ Result<RowSet> FilterIndex::range(const Filter& filter, const Path& path) const 
     const std::uint32_t class_first = lower_bound(path, std::string(1, static_cast<char>(klass)), false);
     const std::uint32_t class_last = lower_bound(path, std::string(1, static_cast<char>(klass + 1)), false);
     switch (filter.op) {
-        case Filter::Op::gt: return rows_of_terms(path, lower_bound(path, *bound, true), class_last);
-        case Filter::Op::gte: return rows_of_terms(path, lower_bound(path, *bound, false), class_last);
-        case Filter::Op::lt: return rows_of_terms(path, class_first, lower_bound(path, *bound, false));
-        default: return rows_of_terms(path, class_first, lower_bound(path, *bound, true));
+        case Filter::Op::gt:
+            return rows_of_terms(path, lower_bound(path, *bound, true), class_last);
+        case Filter::Op::gte:
+            return rows_of_terms(path, lower_bound(path, *bound, false), class_last);
+        case Filter::Op::lt:
+            return rows_of_terms(path, class_first, lower_bound(path, *bound, false));
+        default:
+            return rows_of_terms(path, class_first, lower_bound(path, *bound, true));
     }
 }
 

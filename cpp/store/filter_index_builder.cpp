@@ -125,9 +125,8 @@ void FilterIndexBuilder::write_path(const std::string& name, Path& path, codec::
     }
     paths.text(name);
     paths.number(term_count);
-    const Placed placed[] = {place_rows(terms, path.present),      place_rows(terms, path.lists),
-                             place_rows(terms, path.irregular),    place(terms, key_ends.bytes()),
-                             place(terms, keys.bytes()),           place(terms, postings.bytes())};
+    const Placed placed[] = {place_rows(terms, path.present), place_rows(terms, path.lists), place_rows(terms, path.irregular),
+                             place(terms, key_ends.bytes()),  place(terms, keys.bytes()),    place(terms, postings.bytes())};
     for (const Placed& part : placed) {
         paths.number(part.offset);
         paths.number(part.bytes);

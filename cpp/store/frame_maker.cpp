@@ -48,7 +48,8 @@ void copy_small_columns(std::uint8_t* base, const codec::FrameLayout& layout, co
     }
 }
 
-void copy_vectors(std::uint8_t* base, const codec::FrameLayout& layout, const FrameSpec& spec, const std::vector<FrameRow>& rows) {
+void copy_vectors(std::uint8_t* base, const codec::FrameLayout& layout, const FrameSpec& spec,
+                  const std::vector<FrameRow>& rows) {
     const std::size_t row_bytes = std::size_t{spec.dimension} * sizeof(float);
     if (spec.contiguous) {
         std::memcpy(base + layout.vectors, rows.front().vector, rows.size() * row_bytes);

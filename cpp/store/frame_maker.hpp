@@ -14,7 +14,7 @@ struct FrameRow {
     std::string_view id;
     std::uint64_t version = 1;
     codec::Parent parent{};
-    const float* vector = nullptr;   ///< nullptr in a tombstone
+    const float* vector = nullptr;  ///< nullptr in a tombstone
     ByteView metadata;
 };
 
@@ -24,7 +24,7 @@ struct FrameSpec {
     std::uint32_t dimension = 0;
     codec::BatchId batch_id{};
     codec::Salt salt{};
-    bool contiguous = false;   ///< vectors of the rows lie one behind the other: copied in one go
+    bool contiguous = false;  ///< vectors of the rows lie one behind the other: copied in one go
 };
 
 /// Copies the rows, hashes the leaves and their root, and checksums the columns.

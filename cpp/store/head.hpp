@@ -90,7 +90,7 @@ class Head final : public Source {
     /// Adds a committed frame; put frames add rows. @pre rows() + count <= rows_max
     void append(std::shared_ptr<const Frame> frame);
 
-    [[nodiscard]] std::uint32_t rows() const noexcept { return rows_; }          ///< the writer's view
+    [[nodiscard]] std::uint32_t rows() const noexcept { return rows_; }  ///< the writer's view
     [[nodiscard]] std::uint64_t frame_bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
     [[nodiscard]] const std::vector<std::shared_ptr<const Frame>>& frames() const noexcept { return frames_; }
     [[nodiscard]] bool empty() const noexcept { return frames_.empty(); }
@@ -136,8 +136,8 @@ class Head final : public Source {
     std::string name_;
     std::array<std::unique_ptr<Block>, growing_blocks + 40> blocks_;
     IdTable ids_;
-    std::vector<std::shared_ptr<const Frame>> frames_;   ///< read by others only after the head is frozen
-    std::vector<std::uint32_t> frame_leaves_;            ///< first leaf of each frame
+    std::vector<std::shared_ptr<const Frame>> frames_;  ///< read by others only after the head is frozen
+    std::vector<std::uint32_t> frame_leaves_;           ///< first leaf of each frame
     std::atomic<std::uint64_t> bytes_{0};
     std::uint32_t rows_ = 0;
     std::uint32_t leaf_count_ = 0;

@@ -78,8 +78,8 @@ Result<WrittenFile> IndexFile::write(ports::Files& files, std::uint64_t unique, 
     return writer->finish();
 }
 
-Result<std::shared_ptr<IndexFile>> IndexFile::open(ports::Files& files, const Hash& file, const Hash& segment, std::uint32_t rows,
-                                                   std::uint32_t dimension) {
+Result<std::shared_ptr<IndexFile>> IndexFile::open(ports::Files& files, const Hash& file, const Hash& segment,
+                                                   std::uint32_t rows, std::uint32_t dimension) {
     std::shared_ptr<IndexFile> index(new IndexFile());
     index->hash_ = file;
     auto graph = CheckedFile::open(files, segment_path(file), codec::FileKind::graph);

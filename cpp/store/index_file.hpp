@@ -22,8 +22,8 @@ class IndexFile {
     static Result<WrittenFile> write(ports::Files& files, std::uint64_t unique, const Hash& segment, std::uint32_t rows,
                                      index::Metric metric, const index::Ivf& ivf);
     /// Checks footer, properties and sizes. @errors corruption, naming the file; also when it belongs to another segment
-    static Result<std::shared_ptr<IndexFile>> open(ports::Files& files, const Hash& file, const Hash& segment, std::uint32_t rows,
-                                                   std::uint32_t dimension);
+    static Result<std::shared_ptr<IndexFile>> open(ports::Files& files, const Hash& file, const Hash& segment,
+                                                   std::uint32_t rows, std::uint32_t dimension);
 
     [[nodiscard]] const Hash& file() const noexcept { return hash_; }
     [[nodiscard]] index::Metric metric() const noexcept { return metric_; }

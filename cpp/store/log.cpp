@@ -43,7 +43,8 @@ Result<void> Log::append(std::span<Frame* const> frames, const Persist& persist)
         cut_pending_ = true;
         const std::string why = written.error().message;
         if (!cut(persist).ok()) {
-            return fail(ErrorCode::timeout, why + "; whether the batch was kept is decided when the disk works again: read it back");
+            return fail(ErrorCode::timeout,
+                        why + "; whether the batch was kept is decided when the disk works again: read it back");
         }
         return written.error();
     }
@@ -128,7 +129,8 @@ Result<void> Log::open_next(std::uint64_t bytes, const Persist& persist) {
     close_current();
     std::array<std::uint8_t, 8> random{};
     random_.fill(random);
-    const codec::LogFileEntry entry{next->number, codec::load<std::uint64_t>(random.data()), next->file_bytes, 0, 0, next_log_seq_};
+    const codec::LogFileEntry entry{next->number, codec::load<std::uint64_t>(random.data()), next->file_bytes, 0, 0,
+                                    next_log_seq_};
     {
         const std::scoped_lock lock(mutex_);
         entries_.push_back(entry);

@@ -36,16 +36,16 @@ struct RecoveredFrame {
 
 /// Frames that were durable once and cannot be read now.
 struct LogDamage {
-    std::string file;                          ///< described path
+    std::string file;  ///< described path
     std::uint64_t first_log_seq = 0;
     std::uint64_t last_log_seq = 0;
-    std::vector<std::uint32_t> shards;         ///< of frames whose heads are whole
-    bool shards_unknown = false;               ///< some heads are damaged too
-    std::uint64_t next_log_seq = 0;            ///< first whole frame behind the damage, 0 = none
+    std::vector<std::uint32_t> shards;  ///< of frames whose heads are whole
+    bool shards_unknown = false;        ///< some heads are damaged too
+    std::uint64_t next_log_seq = 0;     ///< first whole frame behind the damage, 0 = none
 };
 
 struct LogRecovery {
-    std::vector<RecoveredFrame> frames;        ///< by rising log_seq; markers left out
+    std::vector<RecoveredFrame> frames;  ///< by rising log_seq; markers left out
     std::vector<LogDamage> damages;
 };
 
@@ -102,19 +102,19 @@ class Log {
     ports::Random& random_;
     LogOptions options_;
 
-    mutable std::mutex mutex_;   ///< guards entries_, standby_, next_log_number_; never held across I/O
+    mutable std::mutex mutex_;  ///< guards entries_, standby_, next_log_number_; never held across I/O
     std::vector<codec::LogFileEntry> entries_;
     std::unique_ptr<Standby> standby_;
     std::uint64_t next_log_number_ = 1;
 
-    std::unique_ptr<ports::File> file_;   ///< the last of entries_, open for appending
-    std::uint64_t offset_ = 0;            ///< where the next frame goes
+    std::unique_ptr<ports::File> file_;  ///< the last of entries_, open for appending
+    std::uint64_t offset_ = 0;           ///< where the next frame goes
     std::uint64_t file_bytes_ = 0;
     std::uint64_t generation_ = 0;
     std::uint32_t prev_crc_ = 0;
     std::uint64_t next_log_seq_ = 1;
     bool ends_with_marker_ = false;
-    bool cut_pending_ = false;            ///< a failed write is not cut off in a durable manifest yet
+    bool cut_pending_ = false;  ///< a failed write is not cut off in a durable manifest yet
     std::atomic<bool> half_full_{false};
 };
 

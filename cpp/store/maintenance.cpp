@@ -120,7 +120,8 @@ bool Maintenance::has_work(Lane lane) {
     if (database_.log_.bytes_in_use() > database_.options_.log_bytes_max && lane == Lane::seal) return true;
     for (const auto& collection : collections()) {
         const auto snapshot = collection->snapshot();
-        if (lane == Lane::seal && (!snapshot->frozen.empty() || head_is_full(*collection, database_.options_.seal_rows))) return true;
+        if (lane == Lane::seal && (!snapshot->frozen.empty() || head_is_full(*collection, database_.options_.seal_rows)))
+            return true;
         if (lane == Lane::seal) continue;
         if (!pick_merge(*collection).empty()) return true;
         for (const IndexedSegment& segment : snapshot->segments) {
@@ -131,9 +132,8 @@ bool Maintenance::has_work(Lane lane) {
 }
 
 void Maintenance::freeze_full_heads() {
-    const std::uint64_t second_file = database_.log_.bytes_in_use() > database_.options_.log_bytes_max
-                                          ? database_.log_.second_file_first_seq()
-                                          : 0;
+    const std::uint64_t second_file =
+        database_.log_.bytes_in_use() > database_.options_.log_bytes_max ? database_.log_.second_file_first_seq() : 0;
     for (const auto& collection : collections()) {
         database_.exclusively([&] {
             const std::uint64_t first = collection->first_unsealed_log_seq();
@@ -182,7 +182,8 @@ Result<void> Maintenance::publish_segment(Collection& collection, const std::vec
         for (std::size_t input = 0; input < replaced.size(); ++input) {
             for (std::uint32_t row = 0; row < new_rows[input].size(); ++row) {
                 const std::uint64_t death = replaced[input]->deaths.death(row);
-                if (death != 0 && new_rows[input][row] != index::no_row) segment.segment->deaths.kill(new_rows[input][row], death);
+                if (death != 0 && new_rows[input][row] != index::no_row)
+                    segment.segment->deaths.kill(new_rows[input][row], death);
             }
         }
         const std::uint64_t applied_log_seq = collection.applied_log_seq();

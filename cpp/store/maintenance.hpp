@@ -13,8 +13,8 @@
 
 namespace dvesp::store {
 
-inline constexpr std::size_t frozen_heads_max = 3;      ///< of one collection; then writers wait
-inline constexpr std::size_t segments_target = 6;       ///< of one collection; then merging starts
+inline constexpr std::size_t frozen_heads_max = 3;  ///< of one collection; then writers wait
+inline constexpr std::size_t segments_target = 6;   ///< of one collection; then merging starts
 
 /// @threads any; sealing and building run in two lanes, each one job at a time
 class Maintenance {
@@ -64,8 +64,8 @@ class Maintenance {
 
     Database& database_;
     std::shared_ptr<Gate> gate_;
-    std::mutex seal_mutex_;    ///< one sealing at a time
-    std::mutex build_mutex_;   ///< one merge or index build at a time
+    std::mutex seal_mutex_;   ///< one sealing at a time
+    std::mutex build_mutex_;  ///< one merge or index build at a time
     std::atomic<bool> scheduled_[2] = {false, false};
     std::atomic<std::uint64_t> next_unique_{1};
     mutable std::mutex error_mutex_;

@@ -7,8 +7,8 @@
 namespace dvesp::store {
 namespace {
 
-constexpr std::uint32_t tier_ratio = 4;        ///< this many segments of one size class become one
-constexpr double dead_share_max = 0.3;         ///< a segment with more dead rows is rewritten alone
+constexpr std::uint32_t tier_ratio = 4;  ///< this many segments of one size class become one
+constexpr double dead_share_max = 0.3;   ///< a segment with more dead rows is rewritten alone
 constexpr std::uint32_t dead_rows_min = 1024;
 constexpr std::uint64_t merge_rows_max = std::uint64_t{16} << 20;
 
@@ -21,7 +21,8 @@ std::uint32_t tier_of(std::uint64_t rows, std::uint64_t seal_rows) noexcept {
 /// Takes the build lane from a background build by cancelling it; the cancellation ends here, unless the store closes.
 class CancelBackground {
   public:
-    CancelBackground(index::BuildControl& control, std::mutex& mutex, const std::atomic<bool>& closed) : lock_(mutex, std::defer_lock) {
+    CancelBackground(index::BuildControl& control, std::mutex& mutex, const std::atomic<bool>& closed)
+        : lock_(mutex, std::defer_lock) {
         control.cancelled = true;
         lock_.lock();
         control.cancelled = closed.load();
@@ -45,7 +46,8 @@ std::vector<IndexedSegment> Maintenance::pick_merge(const Collection& collection
     const std::uint32_t seal_rows = database_.options_.seal_rows != 0 ? database_.options_.seal_rows : collection.seal_rows();
     for (std::size_t first = 0; first + tier_ratio <= sorted.size(); ++first) {
         const std::size_t last = first + tier_ratio - 1;
-        const bool same_tier = tier_of(sorted[first].segment->rows(), seal_rows) == tier_of(sorted[last].segment->rows(), seal_rows);
+        const bool same_tier =
+            tier_of(sorted[first].segment->rows(), seal_rows) == tier_of(sorted[last].segment->rows(), seal_rows);
         const bool too_many = sorted.size() > segments_target && first == 0;
         if (!same_tier && !too_many) continue;
         std::uint64_t rows = 0;
@@ -68,7 +70,8 @@ std::optional<Metric> Maintenance::missing_index(const Collection& collection, c
     return {};
 }
 
-Result<std::shared_ptr<IndexFile>> Maintenance::build_index(const Collection& collection, const Segment& segment, Metric metric) {
+Result<std::shared_ptr<IndexFile>> Maintenance::build_index(const Collection& collection, const Segment& segment,
+                                                            Metric metric) {
     const CollectionConfig& config = collection.config();
     DVESP_ASSIGN(const index::CodeView codes, segment.codes());
     index::BuildControl& control = database_.build_control_;
@@ -81,12 +84,15 @@ Result<std::shared_ptr<IndexFile>> Maintenance::build_index(const Collection& co
                                         *database_.ports_.executor, control);
         database_.progress_.phase = "";
         if (!graph.ok()) return graph.error();
-        DVESP_ASSIGN(written, IndexFile::write(*database_.ports_.files, unique(), segment.file(), segment.rows(), metric, *graph));
+        DVESP_ASSIGN(written,
+                     IndexFile::write(*database_.ports_.files, unique(), segment.file(), segment.rows(), metric, *graph));
     } else {
-        auto ivf = index::build_ivf(segment.coding(), metric, codes, segment, config.list_count, *database_.ports_.executor, control);
+        auto ivf =
+            index::build_ivf(segment.coding(), metric, codes, segment, config.list_count, *database_.ports_.executor, control);
         database_.progress_.phase = "";
         if (!ivf.ok()) return ivf.error();
-        DVESP_ASSIGN(written, IndexFile::write(*database_.ports_.files, unique(), segment.file(), segment.rows(), metric, *ivf));
+        DVESP_ASSIGN(written,
+                     IndexFile::write(*database_.ports_.files, unique(), segment.file(), segment.rows(), metric, *ivf));
     }
     return IndexFile::open(*database_.ports_.files, written.hash, segment.file(), segment.rows(), config.dimension);
 }

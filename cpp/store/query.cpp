@@ -26,8 +26,11 @@ class LiveRows final : public index::RowPredicate {
 
 class LivePassingRows final : public index::RowPredicate {
   public:
-    LivePassingRows(const DeathTable& deaths, std::uint64_t seq, const RowSet& passing) : live_(deaths, seq), passing_(passing) {}
-    [[nodiscard]] bool accepts(std::uint32_t row) const noexcept override { return passing_.contains(row) && live_.accepts(row); }
+    LivePassingRows(const DeathTable& deaths, std::uint64_t seq, const RowSet& passing)
+        : live_(deaths, seq), passing_(passing) {}
+    [[nodiscard]] bool accepts(std::uint32_t row) const noexcept override {
+        return passing_.contains(row) && live_.accepts(row);
+    }
 
   private:
     LiveRows live_;
@@ -67,7 +70,8 @@ SnapshotSearch::SnapshotSearch(Collection& collection, std::shared_ptr<const Sna
     : collection_(collection), snapshot_(std::move(snapshot)), options_(options) {}
 SnapshotSearch::~SnapshotSearch() = default;
 
-Result<std::unique_ptr<SnapshotSearch>> SnapshotSearch::prepare(Collection& collection, std::shared_ptr<const Snapshot> snapshot,
+Result<std::unique_ptr<SnapshotSearch>> SnapshotSearch::prepare(Collection& collection,
+                                                                std::shared_ptr<const Snapshot> snapshot,
                                                                 const SearchOptions& options, const ParsedFilter* filter) {
     std::unique_ptr<SnapshotSearch> search(new SnapshotSearch(collection, std::move(snapshot), options));
     const Snapshot& now = *search->snapshot_;

@@ -16,12 +16,12 @@ inline constexpr std::uint32_t top_k_max = 1000;
 inline constexpr float recall_default = 0.99F;  ///< of the rows held out at build time
 
 struct SearchOptions {
-    std::uint32_t top_k = 10;               ///< 1..1000
+    std::uint32_t top_k = 10;  ///< 1..1000
     Metric metric = Metric::cosine;
-    bool exact = false;                     ///< provably the nearest rows
-    std::optional<std::uint32_t> ef;        ///< pool of the graph search
-    std::optional<std::uint32_t> nprobe;    ///< lists of the IVF search
-    float recall = recall_default;          ///< target when no effort is given
+    bool exact = false;                   ///< provably the nearest rows
+    std::optional<std::uint32_t> ef;      ///< pool of the graph search
+    std::optional<std::uint32_t> nprobe;  ///< lists of the IVF search
+    float recall = recall_default;        ///< target when no effort is given
 };
 
 /// A filter with the bytes that it was parsed from (the key under which segments remember its rows).
@@ -51,10 +51,10 @@ class SnapshotSearch {
     struct Part {
         const Source* source = nullptr;
         std::uint32_t rows = 0;
-        const IndexedSegment* indexed = nullptr;   ///< of a segment
-        std::shared_ptr<const RowSet> passing;     ///< of a segment with a filter
+        const IndexedSegment* indexed = nullptr;  ///< of a segment
+        std::shared_ptr<const RowSet> passing;    ///< of a segment with a filter
         std::uint64_t passing_count = 0;
-        std::unique_ptr<HeadFilter> head_filter;   ///< of a head with a filter
+        std::unique_ptr<HeadFilter> head_filter;  ///< of a head with a filter
     };
     SnapshotSearch(Collection& collection, std::shared_ptr<const Snapshot> snapshot, const SearchOptions& options);
     Result<index::Reranked> search_part(const Part& part, const float* query) const;

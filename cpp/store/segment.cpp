@@ -49,7 +49,9 @@ void store_batch(const BatchView& batch, codec::Writer& out) {
 
 Result<std::shared_ptr<Segment>> Segment::open(ports::Files& files, const Hash& hash) {
     DVESP_ASSIGN(auto file, CheckedFile::open(files, segment_path(hash), codec::FileKind::segment));
-    const auto damaged = [&](const char* what) { return fail(ErrorCode::corruption, file->name() + ": damaged (" + what + ")"); };
+    const auto damaged = [&](const char* what) {
+        return fail(ErrorCode::corruption, file->name() + ": damaged (" + what + ")");
+    };
     const ByteView bytes = file->section(SectionId::properties);
     if (bytes.size() != properties_bytes || !file->check(bytes)) return damaged("properties");
     codec::Reader reader(bytes);
@@ -61,8 +63,8 @@ Result<std::shared_ptr<Segment>> Segment::open(ports::Files& files, const Hash& 
     properties.norm_max = std::bit_cast<float>(reader.number<std::uint32_t>());
     properties.batch_count = reader.number<std::uint32_t>();
     properties.leaf_count = reader.number<std::uint32_t>();
-    const bool ranges = properties.rows <= segment_rows_max && properties.dimension >= 1 &&
-                        properties.dimension <= codec::dimension_max;
+    const bool ranges =
+        properties.rows <= segment_rows_max && properties.dimension >= 1 && properties.dimension <= codec::dimension_max;
     const ByteView center_bytes = file->section(SectionId::center);
     if (!ranges || center_bytes.size() != std::uint64_t{properties.dimension} * 4) return damaged("properties");
     if (!file->check(center_bytes)) return damaged("centre");
@@ -76,13 +78,23 @@ Result<std::shared_ptr<Segment>> Segment::open(ports::Files& files, const Hash& 
 
 Segment::Segment(std::unique_ptr<CheckedFile> file, const Hash& hash, const SegmentProperties& properties,
                  std::shared_ptr<const index::Coding> coding)
-    : Source(static_cast<std::uint32_t>(properties.rows)), file_(std::move(file)), hash_(hash), properties_(properties),
-      coding_(std::move(coding)), vectors_(file_->section(SectionId::vectors)), codes_(file_->section(SectionId::codes)),
-      id_ends_(file_->section(SectionId::id_ends)), ids_(file_->section(SectionId::ids)),
-      id_keys_(file_->section(SectionId::id_keys)), id_rows_(file_->section(SectionId::id_rows)),
-      versions_(file_->section(SectionId::versions)), parents_(file_->section(SectionId::parents)),
-      metadata_ends_(file_->section(SectionId::metadata_ends)), metadata_(file_->section(SectionId::metadata)),
-      row_leaves_(file_->section(SectionId::row_leaves)), batches_(file_->section(SectionId::batches)),
+    : Source(static_cast<std::uint32_t>(properties.rows)),
+      file_(std::move(file)),
+      hash_(hash),
+      properties_(properties),
+      coding_(std::move(coding)),
+      vectors_(file_->section(SectionId::vectors)),
+      codes_(file_->section(SectionId::codes)),
+      id_ends_(file_->section(SectionId::id_ends)),
+      ids_(file_->section(SectionId::ids)),
+      id_keys_(file_->section(SectionId::id_keys)),
+      id_rows_(file_->section(SectionId::id_rows)),
+      versions_(file_->section(SectionId::versions)),
+      parents_(file_->section(SectionId::parents)),
+      metadata_ends_(file_->section(SectionId::metadata_ends)),
+      metadata_(file_->section(SectionId::metadata)),
+      row_leaves_(file_->section(SectionId::row_leaves)),
+      batches_(file_->section(SectionId::batches)),
       leaves_(file_->section(SectionId::leaves)) {}
 
 Error Segment::damaged(const char* what) const {
@@ -236,7 +248,8 @@ Result<std::shared_ptr<const RowSet>> Segment::passing(const Filter& filter, Byt
     {
         const std::scoped_lock lock(filter_mutex_);
         for (const FilterResult& result : filter_results_) {
-            if (std::equal(result.filter.begin(), result.filter.end(), filter_bytes.begin(), filter_bytes.end())) return result.rows;
+            if (std::equal(result.filter.begin(), result.filter.end(), filter_bytes.begin(), filter_bytes.end()))
+                return result.rows;
         }
         filter_index = filter_index_;
     }

@@ -17,8 +17,8 @@ namespace dvesp::store {
 struct SegmentProperties {
     std::uint64_t rows = 0;
     std::uint32_t dimension = 0;
-    bool unit = false;      ///< coded as unit vectors
-    float norm_min = 0;     ///< of the stored vectors
+    bool unit = false;   ///< coded as unit vectors
+    float norm_min = 0;  ///< of the stored vectors
     float norm_max = 0;
     std::uint32_t batch_count = 0;
     std::uint32_t leaf_count = 0;
@@ -87,9 +87,9 @@ class Segment final : public Source {
         std::vector<std::uint8_t> filter;
         std::shared_ptr<const RowSet> rows;
     };
-    mutable std::mutex filter_mutex_;                    ///< guards the two members below; never held while evaluating
+    mutable std::mutex filter_mutex_;  ///< guards the two members below; never held while evaluating
     mutable std::shared_ptr<const FilterIndex> filter_index_;
-    mutable std::vector<FilterResult> filter_results_;   ///< most recent last
+    mutable std::vector<FilterResult> filter_results_;  ///< most recent last
 };
 
 }  // namespace dvesp::store

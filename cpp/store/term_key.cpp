@@ -31,7 +31,9 @@ std::optional<std::string> term_key(ByteView scalar) {
     const cbor::Item item = cbor::read(reader);
     std::string key;
     switch (item.kind) {
-        case cbor::Kind::null: key += static_cast<char>(TermClass::null); return key;
+        case cbor::Kind::null:
+            key += static_cast<char>(TermClass::null);
+            return key;
         case cbor::Kind::boolean:
             key += static_cast<char>(TermClass::boolean);
             key += static_cast<char>(item.boolean ? 1 : 0);
@@ -46,7 +48,8 @@ std::optional<std::string> term_key(ByteView scalar) {
             key += static_cast<char>(TermClass::text);
             key += item.text;
             return key;
-        default: return std::nullopt;
+        default:
+            return std::nullopt;
     }
 }
 

@@ -62,8 +62,8 @@ Result<CollectionConfig> parse_config(ByteView bytes) {
     const auto list_count = find_number(bytes, "nlist");
     const bool complete = dimension && metric && index && degree_half && ef_construction && list_count;
     if (!complete || *metric >= metric_names.size() || *index >= index_names.size()) return damaged();
-    const CollectionConfig config{*dimension,   static_cast<Metric>(*metric), static_cast<IndexKind>(*index),
-                                  *degree_half, *ef_construction,             *list_count};
+    const CollectionConfig config{
+        *dimension, static_cast<Metric>(*metric), static_cast<IndexKind>(*index), *degree_half, *ef_construction, *list_count};
     if (!check_config(config).ok()) return damaged();
     return config;
 }
@@ -86,8 +86,8 @@ std::optional<IndexKind> index_from_name(std::string_view name) noexcept {
 
 Result<void> check_collection_name(std::string_view name) {
     if (name.empty() || name.size() > codec::collection_name_bytes_max || !is_utf8(name)) {
-        return fail(ErrorCode::invalid_argument, "collection: the name must be 1..255 bytes of UTF-8, got " +
-                                                     std::to_string(name.size()) + " bytes");
+        return fail(ErrorCode::invalid_argument,
+                    "collection: the name must be 1..255 bytes of UTF-8, got " + std::to_string(name.size()) + " bytes");
     }
     return {};
 }

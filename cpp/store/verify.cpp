@@ -74,7 +74,8 @@ class Verifier {
             if (!leaf.ok()) return add(leaf.error().message);
             leaves.push_back(*leaf);
         }
-        if (codec::merkle_root(leaves) != batch.root) add(source.name() + ": the Merkle root of a batch does not match its leaves");
+        if (codec::merkle_root(leaves) != batch.root)
+            add(source.name() + ": the Merkle root of a batch does not match its leaves");
     }
 
     void check_row(const Source& source, std::uint32_t row, const std::vector<BatchView>& batches,
@@ -86,8 +87,8 @@ class Verifier {
         const auto after = std::upper_bound(first_leaves.begin(), first_leaves.end(), *leaf_index);
         if (after == first_leaves.begin()) return add(source.name() + ": a row belongs to no batch");
         const BatchView& batch = batches[static_cast<std::size_t>(after - first_leaves.begin()) - 1];
-        const codec::LeafRecord record{view->id, view->version, view->parent, {view->vector, source.coding().dimension()},
-                                       view->metadata};
+        const codec::LeafRecord record{
+            view->id, view->version, view->parent, {view->vector, source.coding().dimension()}, view->metadata};
         const auto leaf = source.leaf(*leaf_index);
         if (!leaf.ok()) return add(leaf.error().message);
         if (codec::leaf_hash(hasher, batch.salt, record) != *leaf) {

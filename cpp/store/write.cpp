@@ -72,7 +72,7 @@ class Put final : public WriteOperation {
     /// What the store holds under a row's id.
     struct Known {
         bool present = false;
-        bool identical = false;   ///< an insert that was done before
+        bool identical = false;  ///< an insert that was done before
         std::uint64_t version = 0;
         Hash leaf{};
         bool operator==(const Known&) const = default;
@@ -175,7 +175,8 @@ class Update final : public WriteOperation {
         const FrameRow row{request_.id, stored.version + 1, parent_of(leaf),
                            request_.vector != nullptr ? request_.vector : stored.vector,
                            request_.metadata ? *request_.metadata : stored.metadata};
-        const FrameSpec spec{codec::FrameKind::put, collection->shard(), collection->config().dimension, batch_id_, salt_, true};
+        const FrameSpec spec{
+            codec::FrameKind::put, collection->shard(), collection->config().dimension, batch_id_, salt_, true};
         frame_ = make_frame(spec, {row});
         reply_.version = row.version;
         return {};
@@ -210,7 +211,8 @@ class Delete final : public WriteOperation {
             DVESP_ASSIGN(matched, matching_ids(snapshot, *request_.filter));
             std::sort(matched.begin(), matched.end());
             if (request_.has_ids) {
-                std::erase_if(ids, [&](std::string_view id) { return !std::binary_search(matched.begin(), matched.end(), id); });
+                std::erase_if(ids,
+                              [&](std::string_view id) { return !std::binary_search(matched.begin(), matched.end(), id); });
             } else {
                 ids.assign(matched.begin(), matched.end());
             }
@@ -242,7 +244,7 @@ class Delete final : public WriteOperation {
   private:
     const DeleteRequest& request_;
     DeleteReply& reply_;
-    std::vector<std::uint64_t> keys_;   ///< empty with a filter: it may touch anything
+    std::vector<std::uint64_t> keys_;  ///< empty with a filter: it may touch anything
     codec::BatchId batch_id_{};
     codec::Salt salt_{};
     std::shared_ptr<Frame> frame_;
@@ -287,8 +289,8 @@ std::unique_ptr<WriteOperation> make_delete(const DeleteRequest& request, std::s
                                             ports::Random& random, DeleteReply& reply) {
     return std::make_unique<Delete>(request, std::move(collection), random, reply);
 }
-std::unique_ptr<WriteOperation> make_catalog(codec::FrameKind kind, const std::string& name, std::uint32_t shard, ByteView config,
-                                             ports::Random& random) {
+std::unique_ptr<WriteOperation> make_catalog(codec::FrameKind kind, const std::string& name, std::uint32_t shard,
+                                             ByteView config, ports::Random& random) {
     return std::make_unique<Catalog>(kind, name, shard, config, random);
 }
 
@@ -314,7 +316,8 @@ Result<void> check_vector(const float* vector, std::uint32_t dimension, Metric m
 Result<void> check_write(const WriteRequest& request) {
     if (request.count == 0) return refuse("vectors: there are no rows; give at least one");
     if (request.count > codec::batch_count_max) {
-        return refuse("vectors: " + std::to_string(request.count) + " rows in one batch; at most 100,000 are allowed, split it");
+        return refuse("vectors: " + std::to_string(request.count) +
+                      " rows in one batch; at most 100,000 are allowed, split it");
     }
     if (request.dimension == 0 || request.dimension > codec::dimension_max) {
         return refuse("vectors: dimension " + std::to_string(request.dimension) + "; it must be 1..4096");

@@ -19,25 +19,25 @@ enum class WriteMode : std::uint8_t { insert, upsert };
 struct WriteRequest {
     std::string collection;
     WriteMode mode = WriteMode::insert;
-    const float* vectors = nullptr;            ///< float32 [count, dimension], C order
-    std::uint32_t count = 0;                   ///< 1..100,000
+    const float* vectors = nullptr;  ///< float32 [count, dimension], C order
+    std::uint32_t count = 0;         ///< 1..100,000
     std::uint32_t dimension = 0;
-    std::span<const std::string_view> ids;     ///< empty = fresh UUIDv4, else count
-    std::span<const ByteView> metadata;        ///< empty = none, else count; each a CBOR map or empty
-    std::uint64_t timeout_ms = 5000;           ///< how long to wait for back-pressure
+    std::span<const std::string_view> ids;  ///< empty = fresh UUIDv4, else count
+    std::span<const ByteView> metadata;     ///< empty = none, else count; each a CBOR map or empty
+    std::uint64_t timeout_ms = 5000;        ///< how long to wait for back-pressure
 };
 struct WriteReply {
     std::vector<std::string> ids;
-    Hash root{};                ///< over the batch's stored leaves in request order
+    Hash root{};  ///< over the batch's stored leaves in request order
     std::uint64_t timestamp_ms = 0;
 };
 
 struct UpdateRequest {
     std::string collection;
     std::string_view id;
-    const float* vector = nullptr;           ///< float32 [dimension] or nullptr = keep
+    const float* vector = nullptr;  ///< float32 [dimension] or nullptr = keep
     std::uint32_t dimension = 0;
-    std::optional<ByteView> metadata;        ///< nullopt = keep
+    std::optional<ByteView> metadata;  ///< nullopt = keep
     std::optional<std::uint64_t> if_version;
     std::uint64_t timeout_ms = 5000;
 };
@@ -50,7 +50,7 @@ struct DeleteRequest {
     std::string collection;
     std::span<const std::string_view> ids;
     bool has_ids = false;
-    const ParsedFilter* filter = nullptr;    ///< nullptr = none; with ids: those of them that pass
+    const ParsedFilter* filter = nullptr;  ///< nullptr = none; with ids: those of them that pass
     std::uint64_t timeout_ms = 5000;
 };
 struct DeleteReply {
@@ -73,8 +73,8 @@ class WriteOperation {
     /// The frame to write; nullptr = nothing to write.
     [[nodiscard]] virtual std::shared_ptr<Frame> frame() const noexcept = 0;
 
-    std::shared_ptr<Collection> collection;   ///< nullptr for catalog changes
-    std::uint64_t hlc = 0;                    ///< of the commit, set by the committing thread
+    std::shared_ptr<Collection> collection;  ///< nullptr for catalog changes
+    std::uint64_t hlc = 0;                   ///< of the commit, set by the committing thread
 };
 
 /// Fills in what only the commit knows (hlc, sequence) and the checksum that depends on it not at all.

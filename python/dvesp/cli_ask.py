@@ -19,7 +19,7 @@ from .cli_common import (
     print_table,
     say,
 )
-from .demo import COLLECTION, QUESTIONS, build, collect, embed_query, has_words, is_built
+from .demo import COLLECTION, QUESTIONS, build, collect, embed_query, is_built, takes_text
 from .errors import IdNotFound
 from .search_results import SearchResult
 from .store import VectorStore
@@ -70,7 +70,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _build(store: VectorStore, options: argparse.Namespace) -> None:
-    """Reads the texts, learns their words and stores them, with a bar where somebody watches."""
+    """Reads the texts, embeds and stores them, with a bar where somebody watches."""
     say(f"Reading {options.path or 'the docstrings of the Python standard library'} …")
     corpus = collect(options.path, options.limit)
     say(f"Embedding and storing {len(corpus.texts):,} texts …")
@@ -80,10 +80,7 @@ def _build(store: VectorStore, options: argparse.Namespace) -> None:
 
 def _answer(store: VectorStore, question: str) -> dict[str, Any]:
     began = time.perf_counter()
-    try:
-        vector = embed_query(store, COLLECTION, question)
-    except ValueError:  # a small folder may know none of the words
-        return {"question": question, "time_ms": 0.0, "results": []}
+    vector = embed_query(question)
     result = store.search(vector, TOP_K_DEMO, collection=COLLECTION, include_vectors=False)
     results = _plain(result)
     return {"question": question, "time_ms": (time.perf_counter() - began) * 1e3, "results": results}
@@ -112,15 +109,15 @@ def _query(options: argparse.Namespace) -> None:
 
 
 def _vector_of(store: VectorStore, name: str, options: argparse.Namespace) -> Any:
-    """The query's vector: of the record ``--id``, or of the text, which needs the demo's word vectors."""
+    """The query's vector: of the record ``--id``, or of the text, which needs the demo's model."""
     if options.id is not None:
         record = store.get(options.id, name)[0]
         if record is None:
             raise IdNotFound(f"there is no record {options.id!r} in collection {name!r}")
         return record.vector
-    if not has_words(store, name):
+    if not takes_text(store, name):
         raise UsageError(f"collection {name!r} was not made by `dvesp demo`, so a text has no vector: use --vector or --id")
-    return embed_query(store, name, options.text)
+    return embed_query(options.text)
 
 
 def _glance(metadata: dict[str, Any] | None) -> str:

@@ -105,7 +105,7 @@ def choose_collection(store: VectorStore, asked: str | None) -> str:
         return asked
     if "default" in names:
         return "default"
-    own = [name for name in names if not (name.endswith("_words") and name.removesuffix("_words") in names)]
+    own = [name for name in names if not (name.endswith("_model") and name.removesuffix("_model") in names)]
     if len(own) == 1:
         return own[0]
     raise CollectionNotFound(f"name the collection with --collection; the store has: {', '.join(own) or 'none'}")

@@ -1,20 +1,20 @@
-"""The demo's store: a corpus, and the word vectors it was embedded with, so that a reopened store can be asked.
+"""The demo's store: a corpus, and which model embedded it, so that a reopened store can be asked.
 
-Two collections: ``docs`` holds the texts, ``docs_words`` the word vectors. The second is written last, so a store that
-has it is complete, and one that lacks it was interrupted and is built anew.
+Two collections: ``docs`` holds the texts, ``docs_model`` one record that names the model and the corpus. The second is
+written last, so a store that has it is complete, and one that lacks it was interrupted and is built anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .corpus import Text, folder_texts, standard_library_texts
-from .embed import DIMENSION, WordVectors, learn, words_of
+from .embed import DIMENSION, MODEL, load_model
 from .errors import InvalidArgument
 from .store import VectorStore
 
@@ -25,9 +25,8 @@ __all__ = [
     "build",
     "collect",
     "embed_query",
-    "has_words",
     "is_built",
-    "word_collection",
+    "takes_text",
 ]
 
 COLLECTION = "docs"
@@ -43,14 +42,22 @@ class Corpus(NamedTuple):
     texts: list[Text]
 
 
-def word_collection(name: str) -> str:
-    """The collection that holds the word vectors of collection ``name``."""
-    return f"{name}_words"
+def _model_collection(name: str) -> str:
+    """The collection that says how collection ``name`` was embedded."""
+    return f"{name}_model"
 
 
-def has_words(store: VectorStore, name: str) -> bool:
+def _model_record(store: VectorStore, name: str) -> dict[str, Any] | None:
+    """What ``build`` wrote last, or None."""
+    if _model_collection(name) not in store.list_collections():
+        return None
+    record = store.get([MODEL], _model_collection(name))[0]
+    return None if record is None else record.metadata
+
+
+def takes_text(store: VectorStore, name: str) -> bool:
     """Whether collection ``name`` was embedded by this module and can be asked in words."""
-    return word_collection(name) in store.list_collections()
+    return _model_record(store, name) is not None
 
 
 def collect(folder: Path | None, limit: int | None) -> Corpus:
@@ -85,13 +92,12 @@ def is_built(store: VectorStore, folder: Path | None) -> bool:
     Raises:
         InvalidArgument: it holds another one.
     """
-    if not has_words(store, COLLECTION):
+    held = _model_record(store, COLLECTION)
+    if held is None:
         return False
     source = STANDARD_LIBRARY if folder is None else str(folder.resolve())
-    first = next(store.scroll(COLLECTION, batch_size=1), None)
-    held = None if first is None or first.metadata is None else first.metadata.get("source")
-    if held != source:
-        raise InvalidArgument(f"the store holds {held}, not {source}: choose another directory with --store")
+    if held["source"] != source:
+        raise InvalidArgument(f"the store holds {held['source']}, not {source}: choose another directory with --store")
     return True
 
 
@@ -103,11 +109,11 @@ def build(store: VectorStore, corpus: Corpus, tick: Callable[[int], None]) -> in
         corpus: of `collect`.
         tick: called with the number of texts after each batch.
     """
-    for name in (COLLECTION, word_collection(COLLECTION)):
+    for name in (COLLECTION, _model_collection(COLLECTION)):
         if name in store.list_collections():
             store.drop_collection(name)
     store.create_collection(COLLECTION, DIMENSION)
-    model = learn([text.text for text in corpus.texts])
+    model = load_model()
     stored = 0
     for start in range(0, len(corpus.texts), BATCH_ROWS):
         batch = corpus.texts[start : start + BATCH_ROWS]
@@ -118,28 +124,19 @@ def build(store: VectorStore, corpus: Corpus, tick: Callable[[int], None]) -> in
             store.insert(vectors[known], metadata, [batch[row].id for row in known], COLLECTION, timeout_ms=60_000)
         stored += len(known)
         tick(len(batch))
-    _write_words(store, model)
+    name = _model_collection(COLLECTION)
+    store.create_collection(name, 1, metric="l2", index="flat")
+    store.insert(np.zeros((1, 1), np.float32), [{"source": corpus.source}], [MODEL], name, timeout_ms=60_000)
     return stored
 
 
-def _write_words(store: VectorStore, model: WordVectors) -> None:
-    """Writes the word vectors in one batch, so that an interrupted run leaves none."""
-    name = word_collection(COLLECTION)
-    store.create_collection(name, DIMENSION, metric="dot_product", index="flat")
-    store.insert(model.vectors, ids=model.words, collection=name, timeout_ms=60_000)
-
-
-def embed_query(store: VectorStore, name: str, text: str) -> NDArray[np.float32]:
-    """A question as a unit vector ``[DIMENSION]``, from the word vectors in the store.
+def embed_query(text: str) -> NDArray[np.float32]:
+    """A question as a unit vector ``[DIMENSION]``.
 
     Raises:
-        InvalidArgument: no word of it occurs in the corpus.
+        InvalidArgument: the text has no words.
     """
-    words = sorted(set(words_of(text)))
-    records = store.get(words, word_collection(name)) if words else []
-    found = [record for record in records if record is not None]
-    if not found:
-        raise InvalidArgument(f"no word of {text!r} occurs in collection {name!r}: ask in its words")
-    model = WordVectors([record.id for record in found], np.stack([record.vector for record in found]))
-    vector: NDArray[np.float32] = model.embed([text])[0]
+    vector: NDArray[np.float32] = load_model().embed([text])[0]
+    if not vector.any():
+        raise InvalidArgument(f"text {text!r} has no words: ask a question")
     return vector

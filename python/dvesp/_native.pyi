@@ -1,0 +1,160 @@
+"""
+The native core of dvesp; use the dvesp package instead.
+"""
+
+from __future__ import annotations
+
+import typing
+
+import numpy
+import numpy.typing
+
+import dvesp.errors
+
+class SearchReply:
+    """
+    Results of a search; arrays share its memory.
+    """
+    @property
+    def counts(self) -> list: ...
+    @property
+    def distances(self) -> numpy.typing.NDArray[numpy.float32]: ...
+    @property
+    def ids(self) -> list: ...
+    @property
+    def metadata(self) -> list: ...
+    @property
+    def nodes_queried(self) -> int: ...
+    @property
+    def time_ms(self) -> float: ...
+    @property
+    def vectors(self) -> typing.Any: ...
+
+class Cursor:
+    """
+    Walks a pinned snapshot.
+    """
+    def next(self) -> typing.Any:
+        """
+        (ids, vectors [m, d], metadata, versions), or None at the end.
+        """
+
+class Store:
+    """
+    One embedded store; safe to share between threads.
+    """
+    @staticmethod
+    def restore(source: str, path: str | None) -> Store: ...
+    def __init__(self, path: str | None) -> None: ...
+    def close(self) -> None: ...
+    def compact(self, collection: str | None) -> None: ...
+    def count(self, collection: str, filter: typing.Any | None) -> int: ...
+    def create_collection(
+        self,
+        name: str,
+        dimension: typing.SupportsInt | typing.SupportsIndex,
+        metric: str,
+        index: str,
+        index_params: dict | None,
+        exist_ok: bool,
+    ) -> None: ...
+    def delete(
+        self,
+        collection: str,
+        ids: list | None,
+        filter: typing.Any | None,
+        timeout_ms: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple: ...
+    def describe(self, name: str) -> dict: ...
+    def drop_collection(self, name: str) -> None: ...
+    def flush(self, collection: str | None) -> None: ...
+    def get(self, collection: str, ids: list) -> tuple: ...
+    def list_collections(self) -> list[str]: ...
+    def progress(self) -> tuple: ...
+    def scroll(
+        self,
+        collection: str,
+        filter: typing.Any | None,
+        after: str | None,
+        batch_size: typing.SupportsInt | typing.SupportsIndex,
+        on_damage: str,
+    ) -> Cursor: ...
+    def search(
+        self,
+        collection: str,
+        queries: numpy.ndarray,
+        top_k: typing.SupportsInt | typing.SupportsIndex,
+        metric: str | None,
+        filter: typing.Any | None,
+        include_vectors: bool,
+        ef: typing.SupportsInt | typing.SupportsIndex | None,
+        nprobe: typing.SupportsInt | typing.SupportsIndex | None,
+        exact: bool,
+        recall: typing.SupportsFloat | typing.SupportsIndex | None,
+        timeout_ms: typing.SupportsInt | typing.SupportsIndex,
+    ) -> SearchReply: ...
+    def snapshot(self, path: str) -> None: ...
+    def status(self, detail: bool) -> dict: ...
+    def update(
+        self,
+        collection: str,
+        id: str,
+        vector: numpy.ndarray | None,
+        metadata: dict | None,
+        if_version: typing.SupportsInt | typing.SupportsIndex | None,
+        timeout_ms: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple: ...
+    def verify(self, collection: str) -> list[str]: ...
+    def write(
+        self,
+        collection: str,
+        vectors: numpy.ndarray,
+        ids: list | None,
+        metadata: list | None,
+        mode: str,
+        timeout_ms: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple: ...
+
+def error_table() -> list:
+    """
+    Rows (name, number, outcome, HTTP status, Python class, sentence).
+    """
+
+def instruction_set() -> str:
+    """
+    The kernels that this CPU runs.
+    """
+
+def set_error_classes(classes: dict) -> None:
+    """
+    Registers the exception class for each class name of the error table.
+    """
+
+def vector_bytes_copied() -> int:
+    """
+    Bytes of vectors copied from NumPy into log buffers, in this process.
+    """
+
+def version() -> str:
+    """
+    The version of the package.
+    """
+
+_error_classes: dict = {
+    "CollectionExists": dvesp.errors.CollectionExists,
+    "CollectionNotFound": dvesp.errors.CollectionNotFound,
+    "Corruption": dvesp.errors.Corruption,
+    "DimensionMismatch": dvesp.errors.DimensionMismatch,
+    "Error": dvesp.errors.Error,
+    "IdExists": dvesp.errors.IdExists,
+    "IdNotFound": dvesp.errors.IdNotFound,
+    "IntegrityError": dvesp.errors.IntegrityError,
+    "InvalidArgument": dvesp.errors.InvalidArgument,
+    "PermissionDenied": dvesp.errors.PermissionDenied,
+    "Sealed": dvesp.errors.Sealed,
+    "StorageFull": dvesp.errors.StorageFull,
+    "StoreLocked": dvesp.errors.StoreLocked,
+    "Timeout": dvesp.errors.Timeout,
+    "Unavailable": dvesp.errors.Unavailable,
+    "VersionConflict": dvesp.errors.VersionConflict,
+}

@@ -1,0 +1,88 @@
+/// tests/sim/machine.hpp - a simulated computer that runs the embedded store, dies in many ways, and starts again.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "node/embedded_store.hpp"
+#include "sim/disk.hpp"
+#include "sim/world.hpp"
+
+namespace dvesp::test {
+
+/// Time that passes a little with every reading, so that waiting ends; everything else is up to `advance_ms`.
+class TickingClock final : public ports::Clock {
+  public:
+    explicit TickingClock(std::uint64_t wall_ms) : clock_(wall_ms) {}
+    std::uint64_t wall_ms() override { return clock_.wall_ms(); }
+    std::uint64_t monotonic_ns() override {
+        clock_.advance_ns(tick_ns);
+        return clock_.monotonic_ns();
+    }
+    void advance_ms(std::uint64_t ms) { clock_.advance_ms(ms); }
+
+  private:
+    static constexpr std::uint64_t tick_ns = 20'000;
+    sim::Clock clock_;
+};
+
+/// What the process on the machine may still do; shared with all its files.
+struct ProcessState {
+    std::uint64_t kill_after_calls = 0;  ///< the process ends before the n-th I/O call from now; 0 = never
+    bool is_dead = false;                ///< killed, or the power is off
+};
+
+/// Passes everything on to `inner` until the process is killed.
+[[nodiscard]] std::unique_ptr<ports::Files> make_mortal_files(std::unique_ptr<ports::Files> inner,
+                                                              std::shared_ptr<ProcessState> process);
+
+/// Limits so small that a few dozen batches rotate, seal, merge, index, trim and recycle.
+[[nodiscard]] store::DatabaseOptions small_options(Prng& prng);
+
+/// @threads one
+class Machine {
+  public:
+    Machine(std::uint64_t seed, const store::DatabaseOptions& options);
+
+    /// Starts a process that opens the store. @pre none is running
+    Result<void> start();
+    /// Closes the store in an orderly way and ends the process.
+    Result<void> close();
+    /// The process is gone; the machine stays up and what it wrote is still visible.
+    void kill();
+    /// The process and everything that was not durable are gone.
+    void power_cut();
+
+    [[nodiscard]] bool is_running() const noexcept { return store_ != nullptr; }
+    /// True once a kill or a power cut met a call of the process.
+    [[nodiscard]] bool is_dead() const noexcept { return process_->is_dead; }
+    [[nodiscard]] store::Database& database() noexcept { return store_->database(); }
+    [[nodiscard]] sim::Disk& disk() noexcept { return disk_; }
+    [[nodiscard]] sim::Executor& executor() noexcept { return *executor_; }
+    [[nodiscard]] Prng& prng() noexcept { return prng_; }
+    [[nodiscard]] const store::DatabaseOptions& options() const noexcept { return options_; }
+    /// The process started next ends before its n-th I/O call.
+    void kill_at(std::uint64_t n) noexcept { kill_at_ = n; }
+
+    void advance_ms(std::uint64_t ms);
+    /// Runs background jobs and lets time pass until retries and idle markers are over.
+    void settle_down();
+
+  private:
+    void end_store();
+
+    std::uint64_t seed_;
+    Prng prng_;
+    store::DatabaseOptions options_;
+    sim::Disk disk_;
+    std::uint64_t wall_ms_ = 1'700'000'000'000;
+    std::uint64_t life_ = 0;
+    std::uint64_t kill_at_ = 0;
+    std::shared_ptr<ProcessState> process_ = std::make_shared<ProcessState>();
+    TickingClock* clock_ = nullptr;      // owned by the store
+    sim::Executor* executor_ = nullptr;  // owned by the store
+    std::unique_ptr<node::EmbeddedStore> store_;
+};
+
+}  // namespace dvesp::test

@@ -1,0 +1,212 @@
+/// tests/unit/graph_test.cpp - graphs and inverted files: recall against exact answers, reachability, partition, ties.
+#include <doctest/doctest.h>
+
+#include <numeric>
+#include <set>
+
+#include "index/flat_scan.hpp"
+#include "index/graph_builder.hpp"
+#include "index/ivf.hpp"
+#include "unit/index_support.hpp"
+
+using dvesp::Prng;
+using dvesp::SerialRunner;
+using dvesp::index::build_graph;
+using dvesp::index::build_ivf;
+using dvesp::index::BuildControl;
+using dvesp::index::CalibrationPoint;
+using dvesp::index::CodedQuery;
+using dvesp::index::FlatScan;
+using dvesp::index::Graph;
+using dvesp::index::Ivf;
+using dvesp::index::Margin;
+using dvesp::index::Metric;
+using dvesp::index::no_row;
+using dvesp::index::search_graph;
+using dvesp::index::SearchScratch;
+using dvesp::test::all_metrics;
+using dvesp::test::Coded;
+using dvesp::test::EveryRow;
+using dvesp::test::Vectors;
+
+namespace {
+
+Graph graph_over(const Coded& coded, Metric metric) {
+    SerialRunner runner;
+    BuildControl control;
+    return build_graph(coded.coding, metric, coded.view(), coded.vectors, {16, 100}, runner, control).value();
+}
+
+/// The first calibrated effort that reached `recall`.
+std::uint32_t effort_for(const std::vector<CalibrationPoint>& calibration, float recall) {
+    for (const CalibrationPoint& point : calibration) {
+        if (point.recall >= recall) return point.effort;
+    }
+    FAIL("no effort reached the recall");
+    return 0;
+}
+
+std::size_t unreached(const Graph& graph, std::uint32_t rows) {
+    std::vector<bool> seen(rows, false);
+    std::vector<std::uint32_t> stack = graph.entry_points;
+    while (!stack.empty()) {
+        const std::uint32_t row = stack.back();
+        stack.pop_back();
+        if (seen[row]) continue;
+        seen[row] = true;
+        for (std::uint32_t slot = 0; slot < graph.degree; ++slot) {
+            const std::uint32_t next = graph.links[std::size_t{row} * graph.degree + slot];
+            if (next != no_row) stack.push_back(next);
+        }
+    }
+    return static_cast<std::size_t>(std::count(seen.begin(), seen.end(), false));
+}
+
+}  // namespace
+
+TEST_CASE("graph_search_with_the_calibrated_effort_reaches_its_recall_on_new_queries") {
+    Prng prng(1);
+    for (const Metric metric : all_metrics) {
+        const Vectors everything(prng, 3100, 32, {1, 0, 40, 0, 0});
+        Vectors vectors(prng, 3000, 32, {1, 0, 0, 0, 0});
+        std::copy(everything.vector(0), everything.vector(3000), vectors.mutable_vector(0));
+        const Coded coded(vectors, metric == Metric::cosine);
+        const Graph graph = graph_over(coded, metric);
+        CHECK(unreached(graph, vectors.rows()) == 0);
+        REQUIRE_FALSE(graph.calibration.empty());
+        const std::uint32_t effort = effort_for(graph.calibration, 0.99F);
+        SearchScratch scratch;
+        const EveryRow all;
+        double recall = 0;
+        for (std::uint32_t query = 3000; query < everything.rows(); ++query) {
+            const CodedQuery prepared(coded.coding, metric, everything.vector(query), Margin::likely);
+            auto hits = search_graph(graph.view(), coded.view(), prepared, effort, all, scratch);
+            const auto found = dvesp::index::rerank(prepared, hits.candidates, 10, vectors);
+            recall += dvesp::test::recall_of(found.nearest,
+                                             dvesp::test::brute_force(vectors, metric, everything.vector(query), 10, all));
+        }
+        CAPTURE(static_cast<int>(metric));
+        CHECK(recall / 100 > 0.95);
+    }
+}
+
+TEST_CASE("graph_of_duplicates_reaches_every_row") {
+    Prng prng(2);
+    Vectors vectors(prng, 1500, 8, {1, 0, 0, 0, 0});
+    for (std::uint32_t row = 0; row < vectors.rows(); ++row) {
+        if (row % 3 != 0) std::copy(vectors.vector(0), vectors.vector(0) + 8, vectors.mutable_vector(row));
+    }
+    const Coded coded(vectors, false);
+    CHECK(unreached(graph_over(coded, Metric::l2), vectors.rows()) == 0);
+}
+
+TEST_CASE("graph_of_few_rows_finds_them_all") {
+    Prng prng(3);
+    for (const std::uint32_t rows : {1U, 2U, 3U, 17U, 49U, 50U, 51U}) {
+        const Vectors vectors(prng, rows, 5, {1, 0, 0, 0, 0});
+        const Coded coded(vectors, true);
+        const Graph graph = graph_over(coded, Metric::cosine);
+        SearchScratch scratch;
+        const EveryRow all;
+        const CodedQuery prepared(coded.coding, Metric::cosine, vectors.vector(0), Margin::likely);
+        CHECK(search_graph(graph.view(), coded.view(), prepared, 64, all, scratch).candidates.size() == rows);
+        const EveryRow some(2);
+        CHECK(search_graph(graph.view(), coded.view(), prepared, 64, some, scratch).candidates.size() == (rows + 1) / 2);
+    }
+}
+
+TEST_CASE("graph_search_ignores_links_and_entry_points_that_point_outside") {
+    Prng prng(4);
+    const Vectors vectors(prng, 100, 8, {1, 0, 0, 0, 0});
+    const Coded coded(vectors, false);
+    Graph graph = graph_over(coded, Metric::l2);
+    for (auto& link : graph.links) {
+        if (prng.chance(0.3)) link = static_cast<std::uint32_t>(prng.next());
+    }
+    graph.entry_points.push_back(100);
+    SearchScratch scratch;
+    const EveryRow all;
+    const CodedQuery prepared(coded.coding, Metric::l2, vectors.vector(0), Margin::likely);
+    for (const std::uint32_t ef : {1U, 10U, 1000U, ~0U}) {
+        const auto hits = search_graph(graph.view(), coded.view(), prepared, ef, all, scratch);
+        std::set<std::uint32_t> rows;
+        for (const auto& candidate : hits.candidates) {
+            REQUIRE(candidate.row < 100);
+            REQUIRE(rows.insert(candidate.row).second);
+        }
+    }
+}
+
+TEST_CASE("graph_scratch_serves_searches_beyond_its_epochs") {
+    Prng prng(5);
+    const Vectors vectors(prng, 60, 4, {1, 0, 0, 0, 0});
+    const Coded coded(vectors, false);
+    const Graph graph = graph_over(coded, Metric::l2);
+    SearchScratch scratch;
+    const EveryRow all;
+    const CodedQuery prepared(coded.coding, Metric::l2, vectors.vector(0), Margin::likely);
+    for (int round = 0; round < 70'000; ++round) {
+        REQUIRE(search_graph(graph.view(), coded.view(), prepared, 4, all, scratch).candidates.size() == 4);
+    }
+}
+
+TEST_CASE("graph_build_that_is_cancelled_says_so") {
+    Prng prng(6);
+    const Vectors vectors(prng, 200, 4, {1, 0, 0, 0, 0});
+    const Coded coded(vectors, false);
+    SerialRunner runner;
+    BuildControl control;
+    control.cancelled = true;
+    const auto graph = build_graph(coded.coding, Metric::l2, coded.view(), vectors, {}, runner, control);
+    REQUIRE_FALSE(graph.ok());
+    CHECK(graph.error().code == dvesp::ErrorCode::unavailable);
+    CHECK_FALSE(build_ivf(coded.coding, Metric::l2, coded.view(), vectors, 0, runner, control).ok());
+}
+
+TEST_CASE("ivf_lists_partition_the_rows") {
+    Prng prng(7);
+    SerialRunner runner;
+    for (const std::uint32_t rows : {1U, 5U, 300U, 2000U}) {
+        for (const std::uint32_t lists : {0U, 1U, 7U, 5000U}) {
+            const Vectors vectors(prng, rows, 12, {1, 0, 6, 0, 0});
+            const Coded coded(vectors, rows % 2 == 0);
+            BuildControl control;
+            const Ivf ivf = build_ivf(coded.coding, Metric::l2, coded.view(), vectors, lists, runner, control).value();
+            REQUIRE(std::is_sorted(ivf.list_ends.begin(), ivf.list_ends.end()));
+            REQUIRE(ivf.list_ends.back() == rows);
+            REQUIRE(ivf.centroids.size() == ivf.list_ends.size() * 12);
+            std::vector<std::uint32_t> sorted = ivf.list_rows;
+            std::sort(sorted.begin(), sorted.end());
+            std::vector<std::uint32_t> wanted(rows);
+            std::iota(wanted.begin(), wanted.end(), 0U);
+            REQUIRE(sorted == wanted);
+            const CodedQuery prepared(coded.coding, Metric::l2, vectors.vector(0), Margin::likely);
+            REQUIRE(dvesp::index::probed_rows(ivf.view(), prepared, ~0U, rows).size() == rows);
+        }
+    }
+}
+
+TEST_CASE("ivf_search_with_the_calibrated_effort_reaches_its_recall_on_new_queries") {
+    Prng prng(8);
+    SerialRunner runner;
+    for (const Metric metric : all_metrics) {
+        const Vectors everything(prng, 4100, 24, {1, 0, 50, 0, 0});
+        Vectors vectors(prng, 4000, 24, {1, 0, 0, 0, 0});
+        std::copy(everything.vector(0), everything.vector(4000), vectors.mutable_vector(0));
+        const Coded coded(vectors, metric == Metric::cosine);
+        BuildControl control;
+        const Ivf ivf = build_ivf(coded.coding, metric, coded.view(), vectors, 0, runner, control).value();
+        const std::uint32_t effort = effort_for(ivf.calibration, 0.99F);
+        const EveryRow all;
+        double recall = 0;
+        for (std::uint32_t query = 4000; query < everything.rows(); ++query) {
+            const CodedQuery prepared(coded.coding, metric, everything.vector(query), Margin::likely);
+            FlatScan scan(prepared, 10, all);
+            scan.scan_rows(coded.codes.data(), dvesp::index::probed_rows(ivf.view(), prepared, effort, vectors.rows()));
+            recall += dvesp::test::recall_of(scan.finish(vectors).nearest,
+                                             dvesp::test::brute_force(vectors, metric, everything.vector(query), 10, all));
+        }
+        CAPTURE(static_cast<int>(metric));
+        CHECK(recall / 100 > 0.95);
+    }
+}
