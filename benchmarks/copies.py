@@ -17,6 +17,8 @@ import plots
 from dvesp import VectorStore, _native
 
 ROWS, DIMENSION = 10_000, 384
+# One float32 array and masks of a byte an element (the search for infinities); a second array would make it 2.
+CONVERTED_RATIO_MAX = 1.75
 
 
 def main() -> int:
@@ -28,7 +30,7 @@ def main() -> int:
         results = _results(store)
     claims = {
         "float32 input is copied once": inputs[0]["copied_ratio"] == 1 and inputs[0]["python_ratio"] < 0.01,
-        "other input is converted once, then copied once": all(row["python_ratio"] < 1.01 for row in inputs[1:]),
+        "other input is converted once, then copied once": all(row["python_ratio"] < CONVERTED_RATIO_MAX for row in inputs[1:]),
         "stored vectors come back bit for bit": results["bit_identical"],
         "results share the native buffer": results["search_shares"] and results["batch_shares"],
     }

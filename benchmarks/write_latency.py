@@ -7,6 +7,7 @@ syncing a file of a batch's size, and of one row's. In the mixed part each kind 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import sys
@@ -143,7 +144,8 @@ def _quiet_batches(bench: Bench, batch_count: int) -> None:
     seconds, watch = [], common.Stopwatch()
     for number in range(batch_count):
         rows, metadata, names = bench.batch(number)
-        seconds.append(common.timed(lambda: bench.store.insert(rows, metadata, names, timeout_ms=60_000)))
+        insert = functools.partial(bench.store.insert, rows, metadata, names, timeout_ms=60_000)
+        seconds.append(common.timed(insert))
         bench.check(rows[-1], names[-1])
     per_s = workloads.BATCH_ROWS * batch_count / sum(seconds)
     bench.note("quiet", "insert of 10,000", seconds, per_s=per_s, with_background=watch.read(), each_ms=_each(seconds))
@@ -186,16 +188,10 @@ def _changes(bench: Bench) -> dict[str, Callable[[int], Any]]:
 
 
 def _search(bench: Bench, part: str) -> None:
-    for what, arguments in (("search", {}), ("search with vectors", {"include_vectors": True})):
-        seconds, _ = _search_each(bench, arguments)
+    for what, with_vectors in (("search", False), ("search with vectors", True)):
+        search = functools.partial(bench.store.search, include_vectors=with_vectors)
+        seconds = [common.timed(functools.partial(search, query)) for query in bench.data.queries]
         bench.note(part, what, seconds, per_s=len(seconds) / sum(seconds))
-
-
-def _search_each(bench: Bench, arguments: dict[str, Any]) -> tuple[list[float], int]:
-    seconds = []
-    for query in bench.data.queries:
-        seconds.append(common.timed(lambda query=query: bench.store.search(query, **{"include_vectors": False, **arguments})))
-    return seconds, len(seconds)
 
 
 def _mixed(bench: Bench, seconds: float, batch_count: int) -> None:
@@ -203,14 +199,12 @@ def _mixed(bench: Bench, seconds: float, batch_count: int) -> None:
     changes = _changes(bench)
     single = _single(bench)
     numbers = {kind: itertools.count(20_000) for kind in changes}
-    batch_numbers = itertools.count(batch_count)
-    prepared: list[Any] = [bench.batch(next(batch_numbers))]
+    prepared = [bench.batch(batch_count + number) for number in range(int(seconds) + 1)]
 
     def insert_batch() -> float:
         rows, metadata, names = prepared.pop()
         took_s = common.timed(lambda: bench.store.insert(rows, metadata, names, timeout_ms=60_000))
         bench.check(rows[-1], names[-1])
-        prepared.append(bench.batch(next(batch_numbers)))
         return took_s
 
     queries = itertools.cycle(bench.data.queries)

@@ -22,6 +22,10 @@ def generate() -> str:
         text = (Path(folder) / "dvesp" / "_native.pyi").read_text(encoding="utf-8")
     # pybind11-stubgen invents an __all__ that the module does not have; stubtest would object.
     text = re.sub(r"^__all__.*?\]\n", "", text, flags=re.MULTILINE | re.DOTALL)
+    # pybind11's plain containers say nothing of what is inside; strict typing wants it said.
+    for bare, full in (("tuple", "tuple[typing.Any, ...]"), ("dict", "dict[str, typing.Any]"), ("list", "list[typing.Any]")):
+        text = re.sub(rf"\b{bare}\b(?!\[)", full, text)
+    text = text if re.search(r"^import typing$", text, re.MULTILINE) else text.replace("\nimport", "\nimport typing\nimport", 1)
     for arguments in (["check", "--fix-only", "--select=I,F401,UP"], ["format"]):
         command = [str(BIN / "ruff"), *arguments, "--quiet", "--stdin-filename", str(STUB), "-"]
         text = subprocess.run(command, check=True, cwd=ROOT, input=text, text=True, capture_output=True).stdout

@@ -12,13 +12,8 @@
 namespace dvesp::index {
 namespace {
 
-/// Absorbs float32 rounding in sums of up to 4096 products when bounds are called rigorous.
-constexpr float rounding_slack = 2e-6F;
 /// Standard deviations that a likely margin spans.
 constexpr float likely_deviations = 3.5F;
-constexpr std::int32_t unsigned_offset = 128;
-/// Marks rows whose sums overflow float32: nothing is known of them, so every search computes them exactly.
-constexpr float unknown_error = std::numeric_limits<float>::infinity();
 
 /// out = y - centre, where y is `vector`, scaled to unit length when asked.
 void center_row(const Coding& coding, const float* vector, float norm, float* out) noexcept {
@@ -81,11 +76,12 @@ void Coding::encode(const float* vector, float norm, std::uint8_t* out, float* s
     row.scale = kernel.encode_int8(scratch, dim, code, &row.code_sum);
     row.norm = norm;
     row.centered_norm2 = kernel.dot(scratch, scratch, dim);
+    row.centered_norm = std::sqrt(row.centered_norm2);
     row.center_dot = kernel.dot(center_.data(), scratch, dim);
     row.error = coding_error(scratch, code, row.scale, dim);
     const bool normal = std::isfinite(row.centered_norm2) && std::isfinite(row.center_dot) && std::isfinite(row.error) &&
                         norm < std::numeric_limits<float>::max();
-    if (!normal) row = {0, 0, norm, 0, 0, unknown_error, {}};
+    if (!normal) row = {0, 0, norm, 0, 0, unknown_error, 0, 0};
     std::memcpy(out + stride_ - sizeof row, &row, sizeof row);
 }
 
@@ -95,6 +91,7 @@ CodedQuery::CodedQuery(const Coding& coding, Metric metric, const float* query, 
       query_(query),
       query_norm_(norm(query, coding.dimension())),
       code_(round_up(coding.dimension(), kernels::code_block_bytes)) {
+    unit_ = coding.unit();
     const kernels::Kernels& kernel = kernels::best();
     const std::size_t dim = coding.dimension();
     std::vector<float> centered(dim);
@@ -103,7 +100,7 @@ CodedQuery::CodedQuery(const Coding& coding, Metric metric, const float* query, 
     std::int32_t sum = 0;
     scale_ = kernel.encode_int8(centered.data(), dim, code.data(), &sum);
     for (std::size_t index = 0; index < dim; ++index) {
-        code_.data()[index] = static_cast<std::uint8_t>(code[index] + unsigned_offset);
+        code_.data()[index] = static_cast<std::uint8_t>(code[index] + unsigned_code_offset);
     }
     centered_norm_ = std::sqrt(kernel.dot(centered.data(), centered.data(), dim));
     code_error_ = coding_error(centered.data(), code.data(), scale_, dim);
@@ -113,38 +110,6 @@ CodedQuery::CodedQuery(const Coding& coding, Metric metric, const float* query, 
     if (sureness_ > 1) sureness_ = 1;
     const bool normal = std::isfinite(centered_norm_) && std::isfinite(center_dot_) && std::isfinite(code_error_);
     known_ = normal && query_norm_ * query_norm_ <= std::numeric_limits<float>::max();
-}
-
-CodedQuery::Estimate CodedQuery::estimate(std::int32_t code_dot, const RowConstants& row) const noexcept {
-    if (!known_ || row.error == unknown_error) return {0, unknown_error};
-    const float inner = scale_ * row.scale * static_cast<float>(code_dot - unsigned_offset * row.code_sum);
-    const float row_norm = std::sqrt(row.centered_norm2);
-    // |<a,b> - <a',b'>| <= |a| |b - b'| + |a - a'| |b'|
-    const float inner_error = sureness_ * (centered_norm_ * row.error + code_error_ * (row_norm + row.error)) +
-                              rounding_slack * centered_norm_ * row_norm;
-    const float full_dot = center_dot_ + row.center_dot + inner;
-    if (coding_->unit()) {
-        const float lengths = query_norm_ * row.norm;
-        switch (metric_) {
-            case Metric::cosine:
-                return {1.0F - full_dot, inner_error};
-            case Metric::dot_product:
-                return {-lengths * full_dot, lengths * inner_error};
-            case Metric::l2:
-                return {query_norm_ * query_norm_ + row.norm * row.norm - 2 * lengths * full_dot, 2 * lengths * inner_error};
-        }
-    }
-    switch (metric_) {
-        case Metric::l2:
-            return {centered_norm_ * centered_norm_ + row.centered_norm2 - 2 * inner, 2 * inner_error};
-        case Metric::dot_product:
-            return {-full_dot, inner_error};
-        case Metric::cosine:
-            break;
-    }
-    const float lengths = query_norm_ * row.norm;
-    if (lengths == 0) return {1.0F, 0.0F};
-    return {1.0F - full_dot / lengths, inner_error / lengths};
 }
 
 float CodedQuery::exact_distance(const float* vector) const noexcept {

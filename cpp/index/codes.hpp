@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -21,7 +22,8 @@ struct RowConstants {
     float centered_norm2;   ///< |y - centre|^2
     float center_dot;       ///< centre . (y - centre)
     float error;            ///< upper bound of |y - centre - scale * code|
-    std::uint32_t reserved[2];
+    float centered_norm;    ///< |y - centre|
+    std::uint32_t reserved;
 };
 static_assert(sizeof(RowConstants) == 32);
 
@@ -59,6 +61,13 @@ inline const RowConstants& constants_of(const std::uint8_t* row, std::size_t str
     return *reinterpret_cast<const RowConstants*>(row + stride - sizeof(RowConstants));
 }
 
+/// Marks rows whose sums overflow float32: nothing is known of them, so every search computes them exactly.
+inline constexpr float unknown_error = std::numeric_limits<float>::infinity();
+/// Absorbs float32 rounding in sums of up to 4096 products when bounds are called rigorous.
+inline constexpr float rounding_slack = 2e-6F;
+/// Query codes are stored unsigned, this much above their value.
+inline constexpr std::int32_t unsigned_code_offset = 128;
+
 /// How sure an estimate's margin is.
 enum class Margin : std::uint8_t {
     likely,    ///< errors taken as independent over coordinates: holds but for about one row in 10^4
@@ -77,7 +86,7 @@ class CodedQuery {
         float margin;  ///< |true score - score| <= margin, as sure as asked
     };
     /// The estimate from the integer dot product of `code()` with a row.
-    [[nodiscard]] Estimate estimate(std::int32_t code_dot, const RowConstants& row) const noexcept;
+    [[nodiscard]] inline Estimate estimate(std::int32_t code_dot, const RowConstants& row) const noexcept;
 
     /// The margin alone.
     [[nodiscard]] float margin(const RowConstants& row) const noexcept { return estimate(0, row).margin; }
@@ -105,7 +114,38 @@ class CodedQuery {
     float code_error_ = 0;     ///< |q~ - centre - scale * code|
     float center_dot_ = 0;     ///< q~ . centre
     bool known_ = true;        ///< false: sums of this query overflow float32, nothing can be estimated
-    float sureness_ = 1;       ///< 1, or z / sqrt(dimension)
+    bool unit_ = false;
+    float sureness_ = 1;  ///< 1, or z / sqrt(dimension)
 };
+
+inline CodedQuery::Estimate CodedQuery::estimate(std::int32_t code_dot, const RowConstants& row) const noexcept {
+    if (!known_ || row.error == unknown_error) return {0, unknown_error};
+    const float inner = scale_ * row.scale * static_cast<float>(code_dot - unsigned_code_offset * row.code_sum);
+    // |<a,b> - <a',b'>| <= |a| |b - b'| + |a - a'| |b'|
+    const float inner_error = sureness_ * (centered_norm_ * row.error + code_error_ * (row.centered_norm + row.error)) +
+                              rounding_slack * centered_norm_ * row.centered_norm;
+    const float full_dot = center_dot_ + row.center_dot + inner;
+    const float lengths = query_norm_ * row.norm;
+    if (unit_) {
+        switch (metric_) {
+            case Metric::cosine:
+                return {1.0F - full_dot, inner_error};
+            case Metric::dot_product:
+                return {-lengths * full_dot, lengths * inner_error};
+            case Metric::l2:
+                return {query_norm_ * query_norm_ + row.norm * row.norm - 2 * lengths * full_dot, 2 * lengths * inner_error};
+        }
+    }
+    switch (metric_) {
+        case Metric::l2:
+            return {centered_norm_ * centered_norm_ + row.centered_norm2 - 2 * inner, 2 * inner_error};
+        case Metric::dot_product:
+            return {-full_dot, inner_error};
+        case Metric::cosine:
+            break;
+    }
+    if (lengths == 0) return {1.0F, 0.0F};
+    return {1.0F - full_dot / lengths, inner_error / lengths};
+}
 
 }  // namespace dvesp::index

@@ -16,13 +16,13 @@ class SearchReply:
     Results of a search; arrays share its memory.
     """
     @property
-    def counts(self) -> list: ...
+    def counts(self) -> list[typing.Any]: ...
     @property
     def distances(self) -> numpy.typing.NDArray[numpy.float32]: ...
     @property
-    def ids(self) -> list: ...
+    def ids(self) -> list[typing.Any]: ...
     @property
-    def metadata(self) -> list: ...
+    def metadata(self) -> list[typing.Any]: ...
     @property
     def nodes_queried(self) -> int: ...
     @property
@@ -55,22 +55,22 @@ class Store:
         dimension: typing.SupportsInt | typing.SupportsIndex,
         metric: str,
         index: str,
-        index_params: dict | None,
+        index_params: dict[str, typing.Any] | None,
         exist_ok: bool,
     ) -> None: ...
     def delete(
         self,
         collection: str,
-        ids: list | None,
+        ids: list[typing.Any] | None,
         filter: typing.Any | None,
         timeout_ms: typing.SupportsInt | typing.SupportsIndex,
-    ) -> tuple: ...
-    def describe(self, name: str) -> dict: ...
+    ) -> tuple[typing.Any, ...]: ...
+    def describe(self, name: str) -> dict[str, typing.Any]: ...
     def drop_collection(self, name: str) -> None: ...
     def flush(self, collection: str | None) -> None: ...
-    def get(self, collection: str, ids: list) -> tuple: ...
+    def get(self, collection: str, ids: list[typing.Any]) -> tuple[typing.Any, ...]: ...
     def list_collections(self) -> list[str]: ...
-    def progress(self) -> tuple: ...
+    def progress(self) -> tuple[typing.Any, ...]: ...
     def scroll(
         self,
         collection: str,
@@ -94,28 +94,28 @@ class Store:
         timeout_ms: typing.SupportsInt | typing.SupportsIndex,
     ) -> SearchReply: ...
     def snapshot(self, path: str) -> None: ...
-    def status(self, detail: bool) -> dict: ...
+    def status(self, detail: bool) -> dict[str, typing.Any]: ...
     def update(
         self,
         collection: str,
         id: str,
         vector: numpy.ndarray | None,
-        metadata: dict | None,
+        metadata: dict[str, typing.Any] | None,
         if_version: typing.SupportsInt | typing.SupportsIndex | None,
         timeout_ms: typing.SupportsInt | typing.SupportsIndex,
-    ) -> tuple: ...
+    ) -> tuple[typing.Any, ...]: ...
     def verify(self, collection: str) -> list[str]: ...
     def write(
         self,
         collection: str,
         vectors: numpy.ndarray,
-        ids: list | None,
-        metadata: list | None,
+        ids: list[typing.Any] | None,
+        metadata: list[typing.Any] | None,
         mode: str,
         timeout_ms: typing.SupportsInt | typing.SupportsIndex,
-    ) -> tuple: ...
+    ) -> tuple[typing.Any, ...]: ...
 
-def error_table() -> list:
+def error_table() -> list[typing.Any]:
     """
     Rows (name, number, outcome, HTTP status, Python class, sentence).
     """
@@ -125,7 +125,7 @@ def instruction_set() -> str:
     The kernels that this CPU runs.
     """
 
-def set_error_classes(classes: dict) -> None:
+def set_error_classes(classes: dict[str, typing.Any]) -> None:
     """
     Registers the exception class for each class name of the error table.
     """
@@ -140,7 +140,7 @@ def version() -> str:
     The version of the package.
     """
 
-_error_classes: dict = {
+_error_classes: dict[str, typing.Any] = {
     "CollectionExists": dvesp.errors.CollectionExists,
     "CollectionNotFound": dvesp.errors.CollectionNotFound,
     "Corruption": dvesp.errors.Corruption,

@@ -110,7 +110,8 @@ Machine::Machine(std::uint64_t seed, const store::DatabaseOptions& options)
 
 Result<void> Machine::start() {
     DVESP_ASSERT(!store_);
-    *(process_ = std::make_shared<ProcessState>()) = {std::exchange(kill_at_, 0), false};
+    process_ = std::make_shared<ProcessState>();
+    process_->kill_after_calls = std::exchange(kill_at_, 0);
     ++life_;
     // The wall clock may have been set back while the machine was down.
     wall_ms_ = wall_ms_ + prng_.below(100'000) - prng_.below(50'000);

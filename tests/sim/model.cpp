@@ -54,7 +54,7 @@ bool same_row(const Row& a, const Row& b) noexcept {
            std::memcmp(a.vector.data(), b.vector.data(), a.vector.size() * sizeof(float)) == 0;
 }
 
-void apply(State& state, const Step& step) {
+void apply_step(State& state, const Step& step) {
     if (step.kind == Step::Kind::create) {
         state[step.collection].config = step.config;
     } else if (step.kind == Step::Kind::drop) {
@@ -89,7 +89,7 @@ std::string settle(State& expected, Plan plan, const State& found) {
     State next = what.empty() || plan.empty() ? State() : expected;
     for (std::size_t done = 0; done < plan.size() && !what.empty(); ++done) {
         if (!find_drawn_ids(next, found, plan[done])) break;
-        apply(next, plan[done]);
+        apply_step(next, plan[done]);
         const std::string other = difference(next, found);
         if (other.empty()) {
             expected = std::move(next);

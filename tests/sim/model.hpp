@@ -41,7 +41,7 @@ struct Step {
 using Plan = std::vector<Step>;
 
 /// @pre every id of the step is known
-void apply(State& state, const Step& step);
+void apply_step(State& state, const Step& step);
 
 /// The first difference in words; empty = none.
 [[nodiscard]] std::string difference(const State& expected, const State& found);

@@ -297,7 +297,8 @@ class JsonMaker {
         return Json(std::move(members));
     }
     std::string name() {
-        static const std::vector<std::string> names = {"a", "b", "c", "a.b", "b.c", "a.b.c", "", ".", "a."};
+        static const std::vector<std::string> names = {"a", "a",   "b",     "b", "a.b", "a.b", "b.a",
+                                                       "c", "b.c", "a.b.c", "",  ".",   "a."};
         return names[prng_.below(names.size())];
     }
     std::string path() {

@@ -44,6 +44,7 @@ struct Written {
     std::string path;
 
     explicit Written(Prng& prng) {
+        REQUIRE(files->make_directory(dvesp::store::segment_directory).ok());
         auto writer = ContentFileWriter::create(*files, FileKind::graph, 1).value();
         for (std::uint32_t id = 1; id <= 6; ++id) {
             Bytes section(prng.below(200'000));
@@ -161,6 +162,7 @@ TEST_CASE("content_file_with_a_flipped_bit_fails_only_where_it_is_touched") {
 
 TEST_CASE("content_file_that_is_not_finished_leaves_nothing") {
     const auto files = dvesp::node::make_memory_files();
+    REQUIRE(files->make_directory("seg").ok());
     {
         auto writer = ContentFileWriter::create(*files, FileKind::graph, 1).value();
         REQUIRE(writer->section(SectionId::ids, Bytes(100, 1)).ok());
