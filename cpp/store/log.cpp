@@ -111,6 +111,7 @@ Result<Log::Standby> Log::make_file(std::uint64_t file_bytes) {
         return file.error();
     }
     made.file = std::move(*file);
+    DVESP_TRY(made.file->sync());  // its size must be durable before a manifest promises it
     DVESP_TRY(files_.sync_directory(log_directory));
     return made;
 }

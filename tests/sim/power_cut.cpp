@@ -42,8 +42,8 @@ class Story {
   private:
     enum class End : std::uint8_t { cut_at_call, kill_at_call, cut, kill, close };
 
-    /// Small numbers are likely: recovery alone takes a few dozen calls.
-    std::uint64_t draw_call() { return 1 + prng_.below(std::uint64_t{16} << prng_.below(8)); }
+    /// Small numbers are as likely as large ones.
+    std::uint64_t draw_call() { return 1 + prng_.below(std::uint64_t{16} << prng_.below(6)); }
 
     End draw_end() {
         const std::uint64_t choice = prng_.below(100);
@@ -55,12 +55,16 @@ class Story {
 
     std::string live() {
         const End end = draw_end();
-        if (end == End::cut_at_call) machine_.disk().power_cut_at(draw_call());
-        if (end == End::kill_at_call) machine_.kill_at(draw_call());
+        const bool in_recovery = prng_.chance(0.2);
+        if (in_recovery) arm(end);
         const auto started = machine_.start();
         std::string what;
         if (started.ok()) {
-            what = work();
+            what = look_around();
+            if (what.empty() && !machine_.is_dead()) {
+                if (!in_recovery) arm(end);
+                what = work();
+            }
         } else if (!machine_.is_dead()) {
             return "the store does not open: " + started.error().message;
         } else {
@@ -71,8 +75,13 @@ class Story {
         return what;
     }
 
-    /// What came out of the last crash, then new operations until the next.
-    std::string work() {
+    void arm(End end) {
+        if (end == End::cut_at_call) machine_.disk().power_cut_at(draw_call());
+        if (end == End::kill_at_call) machine_.kill_at(draw_call());
+    }
+
+    /// What came out of the last crash.
+    std::string look_around() {
         State found;
         std::string what = read_all(machine_.database(), found);
         if (machine_.is_dead()) return {};
@@ -88,9 +97,12 @@ class Story {
         what = check_answers(machine_.database(), workload_.state(), workload_.deleted_ids(), prng_);
         if (what.empty() && prng_.chance(0.5)) what = check_verify(machine_.database());
         if (machine_.is_dead()) return {};
-        if (!what.empty()) return "after a restart: " + what;
+        return what.empty() ? what : "after a restart: " + what;
+    }
+
+    std::string work() {
         for (std::uint64_t left = 1 + prng_.below(50); left > 0 && !machine_.is_dead(); --left) {
-            what = one_operation();
+            std::string what = one_operation();
             if (!what.empty()) return what;
         }
         return {};
