@@ -11,6 +11,7 @@ namespace {
 constexpr std::uint64_t seal_floats = std::uint64_t{65'536} * 384;
 constexpr std::uint32_t seal_rows_min = 4096, seal_rows_max = 65'536;
 constexpr std::size_t scratches_max = 64;
+constexpr std::uint64_t full_bytes_spare = std::uint64_t{4} << 20;
 constexpr std::uint32_t center_rows_min = 32, center_rows_max = 1024;
 
 }  // namespace
@@ -106,6 +107,16 @@ bool Collection::freeze_head() {
     return true;
 }
 
+void Collection::freeze_full_head(std::uint32_t asked_rows, std::uint32_t coming) {
+    const std::shared_ptr<const Snapshot> now = snapshot_.get();
+    if (!now->head) return;
+    const std::uint32_t full_rows = asked_rows != 0 ? asked_rows : seal_rows();
+    // Twice the vectors' bytes covers the padding of single-row frames and metadata.
+    const std::uint64_t full_bytes = std::uint64_t{2} * full_rows * config_.dimension * sizeof(float) + full_bytes_spare;
+    const bool full = now->head_rows >= full_rows || now->head->frame_bytes() >= full_bytes;
+    if (full || now->head_rows + coming > Head::rows_max) freeze_head();
+}
+
 void Collection::set_applied(std::uint64_t log_seq, std::uint64_t shard_seq) noexcept {
     applied_log_seq_ = log_seq;
     applied_shard_seq_ = shard_seq;
@@ -114,7 +125,7 @@ void Collection::set_applied(std::uint64_t log_seq, std::uint64_t shard_seq) noe
 
 std::uint64_t Collection::first_unsealed_log_seq() const {
     const std::shared_ptr<const Snapshot> now = snapshot_.get();
-    return now->frozen.empty() ? head_first_log_seq_ : now->frozen.front().first_log_seq;
+    return now->frozen.empty() ? head_first_log_seq_.load() : now->frozen.front().first_log_seq;
 }
 
 std::string Collection::damage() const {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "codec/manifest.hpp"
 #include "index/graph.hpp"
 #include "store/head.hpp"
 #include "store/published.hpp"
@@ -85,6 +86,8 @@ class Collection {
     }
     /// Turns the head into a frozen one, if it has frames.
     bool freeze_head();
+    /// Freezes the head once it has `seal_rows` rows (0 = seal_rows()), or that much memory, or no room for `coming` more.
+    void freeze_full_head(std::uint32_t seal_rows, std::uint32_t coming);
     [[nodiscard]] std::uint64_t last_shard_seq() const noexcept { return last_shard_seq_; }
     [[nodiscard]] std::uint64_t applied_log_seq() const noexcept { return applied_log_seq_; }
     [[nodiscard]] std::uint64_t applied_shard_seq() const noexcept { return applied_shard_seq_; }
@@ -106,6 +109,9 @@ class Collection {
     /// Bytes of frames in the head and the frozen heads.
     [[nodiscard]] std::uint64_t unsealed_bytes() const;
     std::atomic<bool> dropped{false};
+    /// Segments that could not be opened: they stay in the manifest, so that nobody removes what may be saved.
+    /// Filled at open, never changed.
+    std::vector<codec::SegmentEntry> unreadable_segments;
 
   private:
     [[nodiscard]] std::shared_ptr<Head> make_head(const Snapshot& snapshot, const Frame* first) const;
@@ -118,7 +124,7 @@ class Collection {
     std::uint64_t last_shard_seq_ = 0;
     std::uint64_t applied_log_seq_ = 0;
     std::uint64_t applied_shard_seq_ = 0;
-    std::uint64_t head_first_log_seq_ = 0;
+    std::atomic<std::uint64_t> head_first_log_seq_{0};
     std::atomic<std::uint32_t> wanted_metrics_;
     mutable std::mutex mutex_;  ///< guards the two members below
     std::string damage_;

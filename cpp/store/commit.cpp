@@ -118,6 +118,7 @@ void Database::commit_operations(std::vector<Pending*>& group) {
         if (!written.ok()) continue;
         const auto frame = pending->operation->frame();
         const auto& collection = pending->operation->collection;
+        if (collection) collection->freeze_full_head(options_.seal_rows, frame->view.head.count);
         pending->result = collection ? collection->apply(frame, log_seq) : apply_catalog(*frame, log_seq);
         ++log_seq;
     }

@@ -36,6 +36,7 @@ Database::~Database() { static_cast<void>(close().ok()); }
 Result<void> Database::close() {
     if (closed_.exchange(true)) return {};
     maintenance_->stop();
+    const std::scoped_lock upkeep(upkeep_mutex_);
     auto marked = exclusively([this] { return log_.append_marker([this] { return persist_manifest(); }); });
     lock_.reset();
     return marked;
@@ -123,6 +124,8 @@ codec::Manifest Database::current_manifest() const {
         for (const IndexedSegment& segment : collection->snapshot()->segments) {
             entry.segments.push_back(entry_of(segment, collection->applied_log_seq()));
         }
+        entry.segments.insert(entry.segments.end(), collection->unreadable_segments.begin(),
+                              collection->unreadable_segments.end());
         manifest.collections.push_back(std::move(entry));
     }
     return manifest;
@@ -146,6 +149,11 @@ Result<void> Database::persist_manifest() {
 }
 
 Result<void> Database::flush(const std::string& name) {
+    const std::shared_lock upkeep(upkeep_mutex_);
+    return seal_selected(name);
+}
+
+Result<void> Database::seal_selected(const std::string& name) {
     Result<void> result;
     for (const auto& collection : selected(name, result)) {
         DVESP_TRY(collection->check_whole());
@@ -156,7 +164,8 @@ Result<void> Database::flush(const std::string& name) {
 }
 
 Result<void> Database::compact(const std::string& name) {
-    DVESP_TRY(flush(name));
+    const std::shared_lock upkeep(upkeep_mutex_);
+    DVESP_TRY(seal_selected(name));
     Result<void> result;
     for (const auto& collection : selected(name, result)) {
         DVESP_TRY(maintenance_->compact(*collection));
@@ -210,8 +219,9 @@ Result<void> Database::snapshot_to(ports::Files& target) {
     DVESP_ASSIGN(const bool taken, target.exists(manifest_path));
     if (taken)
         return fail(ErrorCode::invalid_argument, target.describe("") + ": there is a store already; give an empty directory");
+    const std::shared_lock upkeep(upkeep_mutex_);
     // Sealing first makes the copy a set of immutable files: no log, no lock while copying.
-    DVESP_TRY(flush(""));
+    DVESP_TRY(seal_selected(""));
     std::vector<std::shared_ptr<const Snapshot>> pinned;
     codec::Manifest manifest;
     exclusively([&] {

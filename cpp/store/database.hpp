@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <string>
 #include <vector>
 
@@ -141,6 +142,7 @@ class Database {
     void schedule_marker();
 
     // manifest.cpp part
+    Result<void> seal_selected(const std::string& name);
     [[nodiscard]] codec::Manifest current_manifest() const;
     Result<void> persist_manifest();
     [[nodiscard]] std::vector<std::shared_ptr<Collection>> selected(const std::string& name, Result<void>& result) const;
@@ -165,10 +167,11 @@ class Database {
     std::mutex manifest_mutex_;  ///< one manifest write at a time
     std::array<std::uint8_t, 16> store_id_{};
     std::uint64_t manifest_edition_ = 0;
-    bool manifest_copy_damaged_ = false;
+    std::atomic<bool> manifest_copy_damaged_{false};
     std::vector<LogDamage> log_damages_;
     std::vector<std::string> index_damages_;
 
+    std::shared_mutex upkeep_mutex_;  ///< shared by flush, compact, verify and snapshots, so that close waits for them
     std::atomic<bool> closed_{false};
     std::atomic<bool> marker_scheduled_{false};
     std::atomic<std::uint64_t> append_count_{0};

@@ -58,6 +58,9 @@ Result<void> Database::recover() {
     }
     DVESP_ASSIGN(LogRecovery recovery, log_.recover(manifest.log_files, manifest.next_log_number, applied));
     DVESP_TRY(replay(recovery));
+    // The manifest may be the rename of a process that was killed before it synced: what it does not name goes only when it
+    // stays.
+    DVESP_TRY(files.sync_directory(""));
     return remove_orphans(manifest);
 }
 
@@ -72,6 +75,7 @@ Result<void> Database::load_collection(const codec::CollectionEntry& entry) {
         auto segment = Segment::open(files, segment_entry.file);
         if (!segment.ok() && segment.error().code != ErrorCode::corruption) return segment.error();
         if (!segment.ok() || (*segment)->rows() != segment_entry.rows) {
+            collection->unreadable_segments.push_back(segment_entry);
             collection->set_damage(segment.ok() ? files.describe(segment_path(segment_entry.file)) + ": another number of rows"
                                                 : segment.error().message);
             continue;
@@ -125,9 +129,7 @@ Result<void> Database::replay_frame(const RecoveredFrame& recovered) {
         collection.set_damage("collection '" + collection.name() + "': a batch in the log has another dimension");
         return {};
     }
-    const auto snapshot = collection.snapshot();
-    const std::uint32_t rows = snapshot->head ? snapshot->head_rows : 0;
-    if (rows + view.head.count > Head::rows_max || rows >= collection.seal_rows()) collection.freeze_head();
+    collection.freeze_full_head(options_.seal_rows, view.head.count);
     auto applied = collection.apply(recovered.frame, recovered.log_seq);
     if (!applied.ok() && applied.error().code == ErrorCode::corruption) {
         collection.set_damage(applied.error().message);

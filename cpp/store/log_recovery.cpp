@@ -2,6 +2,7 @@
 /// Bytes and rules: docs/formats/log.md. A frame that once was durable and cannot be read is damage; a broken tail that
 /// no later frame and no manifest vouches for was never acknowledged and is cut.
 #include <algorithm>
+#include <limits>
 
 #include "store/log.hpp"
 
@@ -37,11 +38,11 @@ class FileScan {
             if (!resumed) break;
         }
         if (closed() && expected_ <= entry_.end_log_seq) add_damage(entry_.end_log_seq, 0, {}, true);
-        if (!closed() && shortened_ && expected_ <= std::max(durable_, applied_)) {
-            add_damage(std::max(durable_, applied_), 0, {}, true);
-        } else if (!closed() && shortened_) {
-            out_.damages.push_back({files_.describe(log_path(entry_.number)), expected_, expected_ - 1, {}, true, 0});
-        }
+        if (closed() || !shortened_) return {};
+        // What was cut off may have been acknowledged, unless the log is seen to end before.
+        DVESP_ASSIGN(const bool ended, ends_before_cut());
+        const std::uint64_t last = ended ? expected_ - 1 : std::numeric_limits<std::uint64_t>::max();
+        out_.damages.push_back({files_.describe(log_path(entry_.number)), expected_, last, {}, true, 0});
         return {};
     }
 
@@ -50,6 +51,7 @@ class FileScan {
     [[nodiscard]] std::uint64_t next_log_seq() const noexcept { return expected_; }
     [[nodiscard]] std::uint32_t prev_crc() const noexcept { return prev_crc_; }
     [[nodiscard]] bool ends_with_marker() const noexcept { return last_was_marker_; }
+    [[nodiscard]] bool missing() const noexcept { return file_ == nullptr; }
     /// Something follows that must not be overwritten in place.
     [[nodiscard]] bool dirty() const noexcept { return dirty_ || shortened_; }
 
@@ -62,6 +64,13 @@ class FileScan {
         next_block_empty_ = std::all_of(block.data(), block.data() + count, [](std::uint8_t byte) { return byte == 0; });
         if (!head.ok() || head->envelope.generation != entry_.generation) return std::optional<FoundHead>();
         return std::optional<FoundHead>(FoundHead{offset, *head});
+    }
+
+    /// A marker was written behind the last frame, and nothing behind the marker.
+    Result<bool> ends_before_cut() {
+        if (!last_was_marker_ || offset_ + frame_alignment > size_) return false;
+        DVESP_ASSIGN(const auto head, read_head(offset_));
+        return !head && next_block_empty_;
     }
 
     /// Reads the whole frame behind a head; empty when its columns are damaged or cut off.
@@ -190,11 +199,16 @@ Result<LogRecovery> Log::recover(std::vector<codec::LogFileEntry> entries, std::
         if (scan.closed()) continue;
         offset_ = scan.offset();
         const bool reusable = !scan.dirty() && scan.next_log_seq() == next_log_seq_;
+        if (!scan.missing()) {
+            // A killed process leaves frames that were written but not synced: they are shown from now on, so they must stay.
+            DVESP_ASSIGN(file_, files_.open(log_path(entry.number), options_.access));
+            DVESP_TRY(file_->sync());
+        }
         if (!reusable) {
+            file_.reset();
             close_current();
             continue;
         }
-        DVESP_ASSIGN(file_, files_.open(log_path(entry.number), options_.access));
         file_bytes_ = entry.file_bytes;
         generation_ = entry.generation;
         prev_crc_ = scan.prev_crc();

@@ -103,25 +103,10 @@ std::vector<std::shared_ptr<Collection>> Maintenance::collections() const {
     return out;
 }
 
-namespace {
-
-bool head_is_full(const Collection& collection, std::uint32_t seal_rows) {
-    const auto snapshot = collection.snapshot();
-    if (!snapshot->head) return false;
-    const std::uint32_t rows = seal_rows != 0 ? seal_rows : collection.seal_rows();
-    // Twice the vectors' bytes covers padding of single-row frames and metadata.
-    const std::uint64_t bytes = std::uint64_t{2} * rows * collection.config().dimension * sizeof(float);
-    return snapshot->head_rows >= rows || snapshot->head->frame_bytes() >= bytes;
-}
-
-}  // namespace
-
 bool Maintenance::has_work(Lane lane) {
-    if (database_.log_.bytes_in_use() > database_.options_.log_bytes_max && lane == Lane::seal) return true;
     for (const auto& collection : collections()) {
         const auto snapshot = collection->snapshot();
-        if (lane == Lane::seal && (!snapshot->frozen.empty() || head_is_full(*collection, database_.options_.seal_rows)))
-            return true;
+        if (lane == Lane::seal && (!snapshot->frozen.empty() || pins_log(*collection))) return true;
         if (lane == Lane::seal) continue;
         if (!pick_merge(*collection).empty()) return true;
         for (const IndexedSegment& segment : snapshot->segments) {
@@ -131,21 +116,23 @@ bool Maintenance::has_work(Lane lane) {
     return false;
 }
 
-void Maintenance::freeze_full_heads() {
-    const std::uint64_t second_file =
-        database_.log_.bytes_in_use() > database_.options_.log_bytes_max ? database_.log_.second_file_first_seq() : 0;
+bool Maintenance::pins_log(const Collection& collection) const {
+    if (database_.log_.bytes_in_use() <= database_.options_.log_bytes_max) return false;
+    const std::uint64_t first = collection.first_unsealed_log_seq();
+    return first != 0 && first < database_.log_.second_file_first_seq();
+}
+
+void Maintenance::freeze_pinning_heads() {
     for (const auto& collection : collections()) {
         database_.exclusively([&] {
-            const std::uint64_t first = collection->first_unsealed_log_seq();
-            const bool pins_log = first != 0 && first < second_file;
-            if (pins_log || head_is_full(*collection, database_.options_.seal_rows)) collection->freeze_head();
+            if (pins_log(*collection)) collection->freeze_head();
         });
     }
 }
 
 Result<void> Maintenance::seal_work() {
     database_.log_.prepare_next();
-    freeze_full_heads();
+    freeze_pinning_heads();
     for (const auto& collection : collections()) DVESP_TRY(seal_all(*collection));
     return trim_log();
 }

@@ -46,7 +46,9 @@ class Maintenance {
     bool has_work(Lane lane);
     Result<void> seal_work();
     Result<void> build_work();
-    void freeze_full_heads();
+    /// The collection's unsealed rows keep the oldest log file, and the log is too large.
+    [[nodiscard]] bool pins_log(const Collection& collection) const;
+    void freeze_pinning_heads();
     Result<void> seal_oldest(Collection& collection);
     /// The segments that should become one now; fewer than two = none.
     [[nodiscard]] std::vector<IndexedSegment> pick_merge(const Collection& collection) const;

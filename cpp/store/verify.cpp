@@ -133,6 +133,7 @@ class Verifier {
 }  // namespace
 
 Result<std::vector<std::string>> Database::verify(const std::string& name) {
+    const std::shared_lock upkeep(upkeep_mutex_);
     Result<void> result;
     const auto targets = selected(name, result);
     if (!result.ok()) return result.error();
