@@ -78,7 +78,12 @@ def milliseconds(samples_s: Iterable[float]) -> dict[str, float]:
     if not values.size:
         return {"count": 0}
     named = {f"p{point}_ms": round(float(np.percentile(values, point)), 4) for point in (50, 90, 99)}
-    return {"count": int(values.size), "min_ms": round(float(values.min()), 4), **named, "max_ms": round(float(values.max()), 4)}
+    return {
+        "count": int(values.size),
+        "min_ms": round(float(values.min()), 4),
+        **named,
+        "max_ms": round(float(values.max()), 4),
+    }
 
 
 class Stopwatch:
@@ -119,7 +124,8 @@ def _first_value(path: str, word: str) -> str:
 
 def _git(*words: str) -> str:
     try:
-        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True)
+        quiet = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # a benchmark leaves the repository alone
+        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, env=quiet)
     except OSError:
         return "unknown"
     return done.stdout.strip() if done.returncode == 0 else "unknown"

@@ -13,7 +13,6 @@ from typing import Any
 import common
 import numpy as np
 import plots
-
 from dvesp import VectorStore, _native
 
 ROWS, DIMENSION = 10_000, 384
@@ -35,10 +34,14 @@ def main() -> int:
         "results share the native buffer": results["search_shares"] and results["batch_shares"],
     }
     names = ("input", "input_mb", "copied_ratio", "python_ratio")
-    common.print_table("Insert of 10,000 x 384 (ratios: to the float32 bytes)", names, [[row[name] for name in names] for row in inputs])
+    common.print_table(
+        "Insert of 10,000 x 384 (ratios: to the float32 bytes)", names, [[row[name] for name in names] for row in inputs]
+    )
     common.print_table("Results", ("what", "measured"), list(results.items()))
     common.print_table("Claims", ("claim", "holds"), list(claims.items()))
-    common.write_report(options, {"rows": ROWS, "dimension": DIMENSION}, {"inputs": inputs, "outputs": results, "claims": claims})
+    common.write_report(
+        options, {"rows": ROWS, "dimension": DIMENSION}, {"inputs": inputs, "outputs": results, "claims": claims}
+    )
     bars = {row["input"]: row["copied_ratio"] + row["python_ratio"] for row in inputs}
     panel = plots.Panel("copies of the vectors on the way into the log", "bytes written per byte of float32 input", bars)
     plots.save(options.plot, "Copies", [panel])
@@ -101,7 +104,9 @@ def _results(store: Any) -> dict[str, Any]:
         "search_address_step_bytes": _address_step([match.vector for match in one]),
         "bytes_copied_by_reading": _native.vector_bytes_copied() - copied,
         "get_shares": _views_of_one_buffer([record.vector for record in got]),
-        "bit_identical": all((record.vector.view(np.uint32) == rows[number].view(np.uint32)).all() for number, record in enumerate(got)),
+        "bit_identical": all(
+            (record.vector.view(np.uint32) == rows[number].view(np.uint32)).all() for number, record in enumerate(got)
+        ),
     }
 
 

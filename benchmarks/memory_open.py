@@ -19,7 +19,6 @@ import numpy as np
 import plots
 import vectors
 import workloads
-
 from dvesp import VectorStore
 
 
@@ -144,7 +143,7 @@ def _open(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _measure_recovery(task: dict[str, Any], rounds: int) -> dict[str, Any]:
-    """Kills a process that holds an open store with unsealed rows, then opens the store; every acknowledged row must be there."""
+    """Kills a process that holds an open store with unsealed rows, then opens it; counts acknowledged rows that are gone."""
     opened = []
     for turn in range(min(rounds, 5)):
         store = str(Path(task["directory"]) / f"recovery-{turn}")
@@ -207,7 +206,10 @@ def _show(results: dict[str, Any]) -> None:
     rows = [[phase, *[float(values[name]) for name in names]] for phase, values in memory["phases"].items()]
     common.print_table(f"RssAnon beyond the start, raw vectors {memory['raw_bytes']:,} bytes", ("phase", *names), rows)
     names = ("rows", "dimension", "state", "head_rows", "segments", "indexed_rows")
-    rows = [[row[name] for name in names] + [row["open"]["p50_ms"], row["open"]["max_ms"], row["first_search"]["p50_ms"]] for row in results["open"]]
+    rows = [
+        [row[name] for name in names] + [row["open"]["p50_ms"], row["open"]["max_ms"], row["first_search"]["p50_ms"]]
+        for row in results["open"]
+    ]
     common.print_table("Open, fresh processes", (*names, "p50_ms", "max_ms", "first search ms"), rows)
     recovery = results["recovery"]
     rows = [[recovery["rows"], recovery["head_rows"], recovery["open"]["p50_ms"], recovery["open"]["max_ms"], recovery["lost"]]]
@@ -220,7 +222,9 @@ def _plot(path: Path, results: dict[str, Any]) -> None:
     memory = results["memory"]
     line = (memory["series"]["seconds"], [value / 1e6 for value in memory["series"]["bytes"]])
     raw = (line[0][:1] + line[0][-1:], [memory["raw_bytes"] / 1e6] * 2)
-    panels = [plots.Panel("RssAnon beyond the start", "MB", lines={"resident": line, "raw vectors": raw}, marks=memory["marks"])]
+    panels = [
+        plots.Panel("RssAnon beyond the start", "MB", lines={"resident": line, "raw vectors": raw}, marks=memory["marks"])
+    ]
     opens = {f"{row['rows']:,} x {row['dimension']}, {row['state']}": _range(row["open"]) for row in results["open"]}
     opens[f"{results['recovery']['rows']:,} unsealed, after kill -9"] = _range(results["recovery"]["open"])
     panels.append(plots.Panel("open: median, min to max", "ms", opens))

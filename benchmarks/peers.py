@@ -6,7 +6,6 @@ it offers them. Row numbers are the ids (dvesp and chromadb take them as text); 
 
 from __future__ import annotations
 
-import sqlite3
 import struct
 from pathlib import Path
 from typing import Any
@@ -206,12 +205,12 @@ class Chroma(Peer):
     def create(self) -> None:
         """See Peer."""
         self._connect()
-        self._collection = self._client.create_collection("c", configuration={"hnsw": {"space": "cosine"}})
+        self._collection = self._client.create_collection("rows", configuration={"hnsw": {"space": "cosine"}})
 
     def open(self) -> None:
         """See Peer."""
         self._connect()
-        self._collection = self._client.get_collection("c")
+        self._collection = self._client.get_collection("rows")
 
     def _connect(self) -> None:
         import chromadb
@@ -235,7 +234,10 @@ class Chroma(Peer):
 
 
 class SqliteVec(Peer):
-    """SQLite with the vec0 virtual table, which scans; write-ahead log, synced at every commit."""
+    """SQLite with the vec0 virtual table, which scans; write-ahead log, synced at every commit.
+
+    Through apsw, for not every Python's own sqlite3 module may load extensions.
+    """
 
     name, distribution = "sqlite-vec", "sqlite-vec"
     durable = "yes: SQLite commit, synchronous = FULL"
@@ -243,11 +245,12 @@ class SqliteVec(Peer):
 
     def open(self) -> None:
         """See Peer."""
+        import apsw
         import sqlite_vec
 
-        self._connection = sqlite3.connect(self.path.with_suffix(".db"), isolation_level=None)
+        self._connection = apsw.Connection(str(self.path.with_suffix(".db")))
         self._connection.enable_load_extension(True)
-        sqlite_vec.load(self._connection)
+        self._connection.load_extension(sqlite_vec.loadable_path())
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = full")
 

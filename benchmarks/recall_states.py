@@ -15,7 +15,6 @@ import numpy as np
 import plots
 import vectors
 import workloads
-
 from dvesp import VectorStore
 
 METRICS = ("cosine", "l2", "dot_product")

@@ -22,7 +22,6 @@ import numpy as np
 import plots
 import vectors
 import workloads
-
 from dvesp import VectorStore
 
 SINGLE_CHECK_EVERY = 50
@@ -48,7 +47,9 @@ def main() -> int:
     for name, result in results.items():
         names = ("part", "what", "count", "p50_ms", "p99_ms", "max_ms", "per_s")
         rows = [[row.get(column) for column in names] for row in result["rows"]]
-        common.print_table(f"{name}: {result['rows_stored']:,} rows, {result['unfound']} acknowledged rows not found", names, rows)
+        common.print_table(
+            f"{name}: {result['rows_stored']:,} rows, {result['unfound']} acknowledged rows not found", names, rows
+        )
     parameters = {"batch_rows": workloads.BATCH_ROWS, "batches": options.batches, "batches_1536": options.batches_1536}
     common.write_report(options, parameters | {"seconds": options.seconds, "single_threads": options.single_threads}, results)
     _plot(options.plot, results)
@@ -173,7 +174,7 @@ def _quiet_singles(bench: Bench, seconds: float, thread_count: int) -> None:
 
 def _quiet_changes(bench: Bench) -> None:
     for what, change in _changes(bench).items():
-        seconds = [common.timed(lambda number=number: change(number)) for number in range(500)]
+        seconds = [common.timed(functools.partial(change, number)) for number in range(500)]
         bench.note("quiet", what, seconds, per_s=len(seconds) / sum(seconds))
 
 

@@ -1,7 +1,9 @@
-"""Runs every benchmark, programs first and then benchmarks/*_bench.py; each writes its JSON into build/bench/.
+"""Runs every benchmark, programs first and then scripts; each writes its JSON, scripts also a plot, into build/bench/.
 
 usage: .venv/bin/python tools/run_bench.py [WORD...]     WORD: only benchmarks whose name has it
-Python benchmarks are called as `python benchmarks/NAME_bench.py --json build/bench/NAME_bench.json`.
+Scripts are the benchmarks/*.py that can be run (the rest helps them), called as
+`python benchmarks/NAME.py --json build/bench/NAME.json --plot build/bench/NAME.png`. DVESP_BENCH_DATA names a folder of real
+embeddings; without it they make their own.
 """
 
 from __future__ import annotations
@@ -13,18 +15,21 @@ from pathlib import Path
 from stages import ROOT, files
 
 
+def scripts() -> list[str]:
+    """The Python files of benchmarks/ that are benchmarks themselves."""
+    return [path for path in files("benchmarks/*.py") if '\nif __name__ == "__main__":' in (ROOT / path).read_text("utf-8")]
+
+
 def command_of(source: str) -> list[str]:
-    name = Path(source).stem
-    out = f"build/bench/{name}.json"
+    out = f"build/bench/{Path(source).stem}"
     if source.endswith(".py"):
-        return [sys.executable, source, "--json", out]
-    return [f"build/bench/bin/{name}", f"--benchmark_out={out}", "--benchmark_out_format=json"]
+        return [sys.executable, source, "--json", f"{out}.json", "--plot", f"{out}.png"]
+    return [f"build/bench/bin/{Path(source).stem}", f"--benchmark_out={out}.json", "--benchmark_out_format=json"]
 
 
 def main(words: list[str]) -> int:
-    sources = [*files("benchmarks/*_bench.cpp"), *files("benchmarks/*_bench.py")]
     failed = 0
-    for source in sources:
+    for source in [*files("benchmarks/*_bench.cpp"), *scripts()]:
         if words and not any(word in source for word in words):
             continue
         print(f"=== {source}", flush=True)

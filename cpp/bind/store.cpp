@@ -13,6 +13,7 @@
 #include "os/clock.hpp"
 #include "os/executor.hpp"
 #include "os/files.hpp"
+#include "os/memory.hpp"
 #include "os/random.hpp"
 
 namespace py = pybind11;
@@ -274,7 +275,11 @@ void PyStore::flush(const std::optional<std::string>& collection) {
 }
 
 void PyStore::compact(const std::optional<std::string>& collection) {
-    take(unlocked([&] { return database().compact(collection.value_or("")); }));
+    take(unlocked([&] {
+        auto compacted = database().compact(collection.value_or(""));
+        os::release_free_memory();  // a built graph leaves many freed blocks behind
+        return compacted;
+    }));
 }
 
 std::vector<std::string> PyStore::verify(const std::string& collection) {

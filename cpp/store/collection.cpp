@@ -8,7 +8,7 @@
 namespace dvesp::store {
 namespace {
 
-constexpr std::uint64_t seal_floats = std::uint64_t{65'536} * 384;
+constexpr std::uint64_t seal_floats = std::uint64_t{16'384} * 384;  // docs/decisions/007
 constexpr std::uint32_t seal_rows_min = 4096, seal_rows_max = 65'536;
 constexpr std::size_t scratches_max = 64;
 constexpr std::uint64_t full_bytes_spare = std::uint64_t{4} << 20;

@@ -66,7 +66,7 @@ class Collection {
     [[nodiscard]] std::uint32_t shard() const noexcept { return shard_; }
     [[nodiscard]] std::uint64_t created_log_seq() const noexcept { return created_log_seq_; }
     [[nodiscard]] const CollectionConfig& config() const noexcept { return config_; }
-    /// Rows a head takes before it is sealed: about 100 MB of vectors.
+    /// Rows a head takes before it is sealed: about 25 MB of vectors.
     [[nodiscard]] std::uint32_t seal_rows() const noexcept;
 
     /// @threads any

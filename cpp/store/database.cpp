@@ -141,8 +141,10 @@ Result<void> Database::persist_manifest() {
         DVESP_TRY(file->write(0, bytes));
         DVESP_TRY(file->sync());
     }
+    manifest_uncertain_ = true;
     DVESP_TRY(files.rename(manifest_new_path, manifest_path));
     DVESP_TRY(files.sync_directory(""));
+    manifest_uncertain_ = false;
     manifest_edition_ = manifest.edition;
     manifest_copy_damaged_ = false;
     return {};

@@ -39,7 +39,7 @@ struct DatabaseOptions {
     std::uint64_t log_bytes_max = std::uint64_t{384} << 20;       ///< above this, the oldest unsealed collection is sealed
     std::uint32_t seal_rows = 0;                                  ///< 0 = Collection::seal_rows
     std::uint64_t idle_marker_ms = 100;
-    std::uint32_t index_rows_min = 2048;  ///< smaller segments are scanned
+    std::uint32_t index_rows_min = 20'000;  ///< smaller segments are scanned
 };
 
 struct CollectionStatus {
@@ -167,6 +167,7 @@ class Database {
     std::mutex manifest_mutex_;  ///< one manifest write at a time
     std::array<std::uint8_t, 16> store_id_{};
     std::uint64_t manifest_edition_ = 0;
+    std::atomic<bool> manifest_uncertain_{false};  ///< a rename may be on disk that was reported as failed
     std::atomic<bool> manifest_copy_damaged_{false};
     std::vector<LogDamage> log_damages_;
     std::vector<std::string> index_damages_;

@@ -117,7 +117,7 @@ Result<Log::Standby> Log::make_file(std::uint64_t file_bytes) {
 }
 
 Result<void> Log::open_next(std::uint64_t bytes, const Persist& persist) {
-    const std::uint64_t wanted = std::max(options_.file_bytes, round_up(bytes, codec::frame_alignment));
+    const std::uint64_t wanted = std::max(next_file_bytes(), round_up(bytes, codec::frame_alignment));
     std::unique_ptr<Standby> next;
     {
         const std::scoped_lock lock(mutex_);
@@ -159,7 +159,7 @@ void Log::prepare_next() {
         const std::scoped_lock lock(mutex_);
         if (standby_ || !half_full_) return;
     }
-    auto made = make_file(options_.file_bytes);
+    auto made = make_file(next_file_bytes());
     if (!made.ok()) return;  // the writer that needs the file will try again and report why
     const std::scoped_lock lock(mutex_);
     standby_ = std::make_unique<Standby>(std::move(*made));
@@ -175,6 +175,25 @@ std::uint64_t Log::next_log_number() const {
     return next_log_number_;
 }
 
+std::uint64_t Log::next_file_bytes() const {
+    const std::uint64_t doubled = 2 * file_bytes_.load();
+    return std::clamp(doubled, std::min(options_.first_file_bytes, options_.file_bytes), options_.file_bytes);
+}
+
+std::vector<std::uint64_t> Log::let_go(std::uint64_t applied_log_seq) {
+    if (applied_log_seq + 1 < next_log_seq_ || cut_pending_) return {};
+    const std::scoped_lock lock(mutex_);
+    std::vector<std::uint64_t> dropped;
+    for (const codec::LogFileEntry& entry : entries_) dropped.push_back(entry.number);
+    if (standby_) dropped.push_back(standby_->number);
+    entries_.clear();
+    standby_.reset();
+    file_.reset();
+    file_bytes_ = 0;
+    half_full_ = false;
+    return dropped;
+}
+
 std::vector<std::uint64_t> Log::trim(std::uint64_t applied_log_seq) {
     const std::scoped_lock lock(mutex_);
     std::vector<std::uint64_t> dropped;
@@ -187,12 +206,12 @@ std::vector<std::uint64_t> Log::trim(std::uint64_t applied_log_seq) {
     return dropped;
 }
 
-void Log::dispose(const std::vector<std::uint64_t>& numbers) {
+void Log::dispose(const std::vector<std::uint64_t>& numbers, bool may_keep) {
     for (const std::uint64_t number : numbers) {
         bool keep = false;
         {
             const std::scoped_lock lock(mutex_);
-            keep = !standby_;
+            keep = may_keep && !standby_;
         }
         if (keep) {
             // Blocks that were written once sync faster than fresh ones. Its old frames carry an old generation.

@@ -24,7 +24,8 @@ inline constexpr const char* log_directory = "log";
 [[nodiscard]] std::string log_path(std::uint64_t number);
 
 struct LogOptions {
-    std::uint64_t file_bytes = std::uint64_t{64} << 20;
+    std::uint64_t file_bytes = std::uint64_t{64} << 20;  ///< of a large file: each is twice the one before, up to this
+    std::uint64_t first_file_bytes = std::uint64_t{4} << 20;
     ports::Access access = ports::Access::direct;
 };
 
@@ -77,8 +78,11 @@ class Log {
     /// Drops files whose frames are all at or below `applied_log_seq` from `entries()`; returns their numbers, which may
     /// be removed (or recycled) once the manifest is durable without them. @threads the committing thread
     std::vector<std::uint64_t> trim(std::uint64_t applied_log_seq);
-    /// Keeps one of `numbers` for reuse and removes the others.
-    void dispose(const std::vector<std::uint64_t>& numbers);
+    /// When nothing above `applied_log_seq` is in the log: lets go of every file, so that an idle store keeps no log at all;
+    /// returns their numbers as `trim` does. @threads the committing thread
+    std::vector<std::uint64_t> let_go(std::uint64_t applied_log_seq);
+    /// Removes the files of `numbers`, but for one that is kept for reuse where `may_keep` says so.
+    void dispose(const std::vector<std::uint64_t>& numbers, bool may_keep);
     /// Creates the next file ahead of time when the current one is half full. @threads any, one at a time
     void prepare_next();
     /// Bytes of log that hold frames above what `trim` dropped.
@@ -94,6 +98,7 @@ class Log {
     };
     Result<void> ensure_room(std::uint64_t bytes, const Persist& persist);
     Result<void> open_next(std::uint64_t bytes, const Persist& persist);
+    [[nodiscard]] std::uint64_t next_file_bytes() const;
     Result<Standby> make_file(std::uint64_t file_bytes);
     Result<void> cut(const Persist& persist);
     void close_current();
@@ -107,9 +112,9 @@ class Log {
     std::unique_ptr<Standby> standby_;
     std::uint64_t next_log_number_ = 1;
 
-    std::unique_ptr<ports::File> file_;  ///< the last of entries_, open for appending
-    std::uint64_t offset_ = 0;           ///< where the next frame goes
-    std::uint64_t file_bytes_ = 0;
+    std::unique_ptr<ports::File> file_;         ///< the last of entries_, open for appending
+    std::uint64_t offset_ = 0;                  ///< where the next frame goes
+    std::atomic<std::uint64_t> file_bytes_{0};  ///< prepare_next reads it
     std::uint64_t generation_ = 0;
     std::uint32_t prev_crc_ = 0;
     std::uint64_t next_log_seq_ = 1;

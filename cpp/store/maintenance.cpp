@@ -134,7 +134,7 @@ Result<void> Maintenance::seal_work() {
     database_.log_.prepare_next();
     freeze_pinning_heads();
     for (const auto& collection : collections()) DVESP_TRY(seal_all(*collection));
-    return trim_log();
+    return trim_log(LogTrim::closed_files);
 }
 
 Result<void> Maintenance::seal_all(Collection& collection) {
@@ -185,6 +185,8 @@ Result<void> Maintenance::publish_segment(Collection& collection, const std::vec
         if (!persisted.ok()) {
             collection.publish([&](Snapshot& next) { next = *before; });
             collection.set_applied(applied_log_seq, applied_shard_seq);
+            // The manifest on disk may name the new files all the same: then the next open removes what it does not name.
+            if (database_.manifest_uncertain_) return persisted;
             segment.segment->declare_obsolete();
             for (const auto& file : segment.indexes) file->declare_obsolete();
             return persisted;
@@ -198,7 +200,7 @@ Result<void> Maintenance::publish_segment(Collection& collection, const std::vec
     });
 }
 
-Result<void> Maintenance::trim_log() {
+Result<void> Maintenance::trim_log(LogTrim how) {
     std::vector<std::uint64_t> dropped;
     DVESP_TRY(database_.exclusively([&]() -> Result<void> {
         std::uint64_t applied = database_.log_.last_log_seq();
@@ -208,12 +210,13 @@ Result<void> Maintenance::trim_log() {
             if (first != 0) applied = std::min(applied, first - 1);
             if (!collection->damage().empty()) applied = std::min(applied, collection->applied_log_seq());
         }
-        dropped = database_.log_.trim(applied);
+        dropped = how == LogTrim::everything ? database_.log_.let_go(applied) : std::vector<std::uint64_t>();
+        if (dropped.empty()) dropped = database_.log_.trim(applied);
         return {};
     }));
     if (dropped.empty()) return {};
     DVESP_TRY(database_.exclusively([this] { return database_.persist_manifest(); }));
-    database_.log_.dispose(dropped);
+    database_.log_.dispose(dropped, how == LogTrim::closed_files);
     return {};
 }
 

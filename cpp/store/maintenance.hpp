@@ -13,8 +13,8 @@
 
 namespace dvesp::store {
 
-inline constexpr std::size_t frozen_heads_max = 3;  ///< of one collection; then writers wait
-inline constexpr std::size_t segments_target = 6;   ///< of one collection; then merging starts
+inline constexpr std::size_t frozen_heads_max = 16;  ///< of one collection; then writers wait
+inline constexpr std::size_t segments_target = 6;    ///< of one collection; then merging starts
 
 /// @threads any; sealing and building run in two lanes, each one job at a time
 class Maintenance {
@@ -60,7 +60,9 @@ class Maintenance {
     Result<void> publish_segment(Collection& collection, const std::vector<std::shared_ptr<const Source>>& replaced,
                                  const std::vector<std::vector<std::uint32_t>>& new_rows, IndexedSegment segment,
                                  std::optional<FrozenHead> sealed);
-    Result<void> trim_log();
+    /// Whether the open log file may go too, once nothing in it is needed.
+    enum class LogTrim : std::uint8_t { closed_files, everything };
+    Result<void> trim_log(LogTrim how);
     std::vector<std::shared_ptr<Collection>> collections() const;
     [[nodiscard]] std::uint64_t unique() noexcept { return next_unique_.fetch_add(1); }
 

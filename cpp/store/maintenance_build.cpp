@@ -114,7 +114,7 @@ Result<void> Maintenance::add_missing_indexes(Collection& collection) {
                 auto persisted = database_.persist_manifest();
                 if (persisted.ok()) return persisted;
                 collection.publish([&](Snapshot& next) { next = *before; });
-                file->declare_obsolete();
+                if (!database_.manifest_uncertain_) file->declare_obsolete();
                 return persisted;
             }));
         }
@@ -151,7 +151,7 @@ Result<void> Maintenance::merge(Collection& collection, const std::vector<Indexe
     if (!indexes.ok()) {
         const bool fresh = std::none_of(inputs.begin(), inputs.end(),
                                         [&](const auto& input) { return input.segment->file() == segment->file(); });
-        if (fresh) segment->declare_obsolete();
+        if (fresh && !database_.manifest_uncertain_) segment->declare_obsolete();
         return indexes.error();
     }
     return publish_segment(collection, replaced, built->new_rows, {std::move(segment), std::move(*indexes), generation}, {});
@@ -180,7 +180,7 @@ Result<void> Maintenance::compact(Collection& collection) {
     }
     if (inputs.size() > 1 || dead > 0) DVESP_TRY(merge(collection, inputs));
     DVESP_TRY(add_missing_indexes(collection));
-    return trim_log();
+    return trim_log(LogTrim::everything);
 }
 
 }  // namespace dvesp::store

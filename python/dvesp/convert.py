@@ -200,8 +200,8 @@ def _to_float32(array: NDArray[Any], field: str) -> NDArray[np.float32]:
     if array.ndim == 0:
         return narrow.reshape(())
     if array.dtype.kind == "f" and array.dtype.itemsize > _FLOAT32.itemsize:
-        overflow = np.isinf(narrow) & np.isfinite(array)
-        if overflow.any():
+        overflow = () if np.isfinite(narrow).all() else np.isinf(narrow) & np.isfinite(array)
+        if np.any(overflow):
             row = int(np.argwhere(overflow)[0][0])
             where = f"{field}[{row}]" if array.ndim > 1 else field
             raise InvalidArgument(f"{where} has a value beyond float32's range (about 3.4e38): scale the vectors down")

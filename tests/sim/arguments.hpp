@@ -13,7 +13,7 @@ namespace dvesp::test {
 struct Arguments {
     std::uint64_t seed_first = 1;
     std::uint64_t seed_count = 1;
-    bool quiet = false;  ///< no progress, only failures and the last line
+    bool is_traced = false;  ///< prints every operation, to follow a failing seed
 };
 
 /// Ends the process with status 2 when the line is not understood.
@@ -26,10 +26,10 @@ inline Arguments parse_arguments(int count, char** values, std::uint64_t seed_co
             arguments.seed_first = std::strtoull(values[++index], nullptr, 10);
         } else if (std::strcmp(values[index], "--seed-count") == 0 && has_value) {
             arguments.seed_count = std::strtoull(values[++index], nullptr, 10);
-        } else if (std::strcmp(values[index], "--quiet") == 0) {
-            arguments.quiet = true;
+        } else if (std::strcmp(values[index], "--trace") == 0) {
+            arguments.is_traced = true;
         } else {
-            std::fprintf(stderr, "usage: %s [--seed-first S] [--seed-count N] [--quiet]\n", values[0]);
+            std::fprintf(stderr, "usage: %s [--seed-first S] [--seed-count N] [--trace]\n", values[0]);
             std::exit(2);
         }
     }
@@ -39,7 +39,7 @@ inline Arguments parse_arguments(int count, char** values, std::uint64_t seed_co
 /// Counts checks, prints failures with the command that repeats them, and has the last word.
 class Verdict {
   public:
-    Verdict(const char* program, const Arguments& arguments) : program_(program), arguments_(arguments) {}
+    explicit Verdict(const char* program) : program_(program) {}
 
     void pass(std::uint64_t count = 1) noexcept { passed_ += count; }
     /// @param seed  the seed that repeats it
@@ -50,7 +50,6 @@ class Verdict {
     }
     [[nodiscard]] std::uint64_t passed() const noexcept { return passed_; }
     [[nodiscard]] std::uint64_t failed() const noexcept { return failed_; }
-    [[nodiscard]] bool quiet() const noexcept { return arguments_.quiet; }
     /// @return the exit status of the program
     [[nodiscard]] int finish() const {
         std::fflush(stderr);
@@ -61,7 +60,6 @@ class Verdict {
 
   private:
     const char* program_;
-    Arguments arguments_;
     std::uint64_t passed_ = 0;
     std::uint64_t failed_ = 0;
 };

@@ -64,19 +64,6 @@ std::string check_hits(const std::string& name, const CollectionModel& model, co
     return {};
 }
 
-std::string check_search(store::Collection& collection, const CollectionModel& model, Prng& prng) {
-    const std::vector<float> query = random_row(model, prng).vector;
-    store::SearchOptions options;
-    options.top_k = 5;
-    options.metric = model.config.metric;
-    options.exact = prng.chance(0.7);
-    const auto search = store::SnapshotSearch::prepare(collection, collection.snapshot(), options, nullptr);
-    if (!search.ok()) return search.error().message;
-    const auto hits = (*search)->search(query.data());
-    if (!hits.ok()) return hits.error().message;
-    return check_hits(collection.name(), model, query, options.exact, *hits);
-}
-
 std::string check_lookup(const store::Collection& collection, const std::string& id, const Row* expected) {
     const auto snapshot = collection.snapshot();
     const auto found = store::Collection::find(*snapshot, id);
@@ -112,13 +99,25 @@ std::string check_collection(store::Collection& collection, const CollectionMode
         if (!what.empty()) return what;
     }
     for (std::uint64_t turn = 0; turn < searches && !model.rows.empty(); ++turn) {
-        std::string what = check_search(collection, model, prng);
-        if (!what.empty()) return what;
+        const auto answer = check_search(collection, model, random_row(model, prng).vector, prng.chance(0.7));
+        if (!answer.ok()) return answer.error().message;
+        if (!answer->empty()) return *answer;
     }
     return {};
 }
 
 }  // namespace
+
+Result<std::string> check_search(store::Collection& collection, const CollectionModel& model, const std::vector<float>& query,
+                                 bool is_exact) {
+    store::SearchOptions options;
+    options.top_k = 5;
+    options.metric = model.config.metric;
+    options.exact = is_exact;
+    DVESP_ASSIGN(const auto search, store::SnapshotSearch::prepare(collection, collection.snapshot(), options, nullptr));
+    DVESP_ASSIGN(const auto hits, search->search(query.data()));
+    return check_hits(collection.name(), model, query, is_exact, hits);
+}
 
 Row row_of(const store::RowView& view, std::uint32_t dimension) {
     return {{view.vector, view.vector + dimension}, {view.metadata.begin(), view.metadata.end()}, view.version};

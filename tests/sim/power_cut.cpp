@@ -28,8 +28,12 @@ struct Tally {
 /// One disk and the lives of its store. Returns the first violation; empty = none.
 class Story {
   public:
-    Story(std::uint64_t seed, Tally& tally)
-        : prng_(seed), machine_(seed, small_options(prng_)), workload_(prng_.next(), collections_max), tally_(tally) {}
+    Story(std::uint64_t seed, bool is_traced, Tally& tally)
+        : prng_(seed),
+          machine_(seed, small_options(prng_)),
+          workload_(prng_.next(), collections_max),
+          is_traced_(is_traced),
+          tally_(tally) {}
 
     std::string run() {
         for (life_ = 0; life_ < lives; ++life_) {
@@ -40,6 +44,10 @@ class Story {
     }
 
   private:
+    void trace(const std::string& text) const {
+        if (is_traced_) std::fprintf(stderr, "life %d: %s\n", life_, text.c_str());
+    }
+
     enum class End : std::uint8_t { cut_at_call, kill_at_call, cut, kill, close };
 
     /// Small numbers are as likely as large ones.
@@ -58,6 +66,7 @@ class Story {
         const bool in_recovery = prng_.chance(0.2);
         if (in_recovery) arm(end);
         const auto started = machine_.start();
+        trace(started.ok() ? "started" : "start failed: " + started.error().message);
         std::string what;
         if (started.ok()) {
             what = look_around();
@@ -112,6 +121,7 @@ class Story {
         ++tally_.operations;
         workload_.set_timeout_ms(prng_.chance(0.1) ? 2 : 0);
         Attempt attempt = workload_.run(machine_);
+        trace(attempt.name + (attempt.result.ok() ? "" : " failed: " + attempt.result.error().message));
         const bool is_full = !attempt.result.ok() && attempt.result.error().code == ErrorCode::unavailable;
         if (!attempt.violation.empty()) return attempt.name + ": " + attempt.violation;
         if (machine_.is_dead()) {
@@ -147,6 +157,7 @@ class Story {
             machine_.kill();
             return {};
         }
+        trace("ends by itself");
         machine_.disk().clear_faults();
         if (end == End::cut_at_call || end == End::cut) {
             ++tally_.cuts;
@@ -165,6 +176,7 @@ class Story {
     Prng prng_;
     Machine machine_;
     Workload workload_;
+    bool is_traced_;
     Tally& tally_;
     Plan plan_;
     std::string plan_name_;
@@ -172,12 +184,12 @@ class Story {
 };
 
 int run(const Arguments& arguments) {
-    Verdict verdict("sim_power_cut", arguments);
+    Verdict verdict("sim_power_cut");
     Tally tally;
     const auto start = std::chrono::steady_clock::now();
     for (std::uint64_t seed = arguments.seed_first; seed < arguments.seed_first + arguments.seed_count; ++seed) {
         const std::uint64_t before = tally.cuts;
-        const std::string what = Story(seed, tally).run();
+        const std::string what = Story(seed, arguments.is_traced, tally).run();
         verdict.pass(tally.cuts - before);
         if (!what.empty()) verdict.fail(seed, what);
     }

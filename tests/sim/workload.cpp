@@ -105,6 +105,7 @@ void Workload::finish(Attempt& attempt) {
     for (const Step& step : attempt.plan) {
         for (const auto& [id, row] : step.changes) {
             if (!row && deleted_ids_.size() < deleted_ids_max) deleted_ids_.push_back(id);
+            if (row && keeps_history_) history_[{step.collection, id}].push_back(*row);
         }
         apply_step(state_, step);
     }
@@ -166,7 +167,6 @@ Attempt Workload::put(Machine& machine, const std::string& collection, bool is_u
 
 Attempt Workload::send(Machine& machine, const std::string& collection, bool is_upsert, bool with_ids, Batch& batch,
                        Attempt attempt) {
-    ++batch_count_;
     for (const std::string& id : batch.ids) batch.id_views.emplace_back(id);
     for (const Bytes& bytes : batch.metadata) batch.metadata_views.emplace_back(bytes);
     store::WriteRequest request;

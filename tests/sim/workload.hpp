@@ -36,6 +36,10 @@ class Workload {
     [[nodiscard]] Prng& prng() noexcept { return prng_; }
     /// Ids that were deleted at some time, perhaps inserted again later.
     [[nodiscard]] const std::vector<std::string>& deleted_ids() const noexcept { return deleted_ids_; }
+    /// Every row that was ever acknowledged, by collection and id, oldest first.
+    using History = std::map<std::pair<std::string, std::string>, std::vector<Row>>;
+    [[nodiscard]] const History& history() const noexcept { return history_; }
+    void keep_history() noexcept { keeps_history_ = true; }
     void set_timeout_ms(std::uint64_t timeout_ms) noexcept { timeout_ms_ = timeout_ms; }
 
   private:
@@ -58,9 +62,10 @@ class Workload {
     Prng prng_;
     std::uint32_t collections_max_;
     std::uint64_t timeout_ms_ = 0;
-    std::uint64_t batch_count_ = 0;
     State state_;
     std::vector<std::string> deleted_ids_;
+    bool keeps_history_ = false;
+    History history_;
 };
 
 /// The metadata field that filters of the tests look at, and a filter for one of its values.

@@ -189,6 +189,7 @@ TEST_CASE("log_marker_makes_damage_to_the_last_frame_known") {
             if (by_close) {
                 REQUIRE(database->close().ok());
             } else {
+                machine.settle(150);  // the timer of the first batch finds later ones and waits once more
                 machine.settle(150);
             }
             machine.disk.end_process();
@@ -255,7 +256,7 @@ TEST_CASE("log_in_recycled_files_takes_no_old_frame_for_a_new_one") {
         REQUIRE(put(*database, "c", make_records(prng, numbered("t", written * 100).c_str(), 5, 64)).ok());
         written += 5;
         for (const std::string& path : log_paths(machine.disk))
-            highest = std::max(highest, std::stoull(path.substr(4), nullptr, 16));
+            highest = std::max<std::uint64_t>(highest, std::stoull(path.substr(4), nullptr, 16));
         database = machine.reopen_after_kill(database);
         REQUIRE(damage_of(*database, "c").empty());
         REQUIRE(contents(*database, "c").size() == written);
