@@ -14,9 +14,10 @@ bool sections_valid(const Footer& footer) noexcept {
     std::uint64_t previous_end = 0;
     for (const Section& section : footer.sections) {
         const bool aligned = section.offset % section_alignment == 0;
-        if (!aligned || section.offset < previous_end || section.bytes > footer.blocks_end) return false;
+        // Written so that no sum can wrap around.
+        if (!aligned || section.offset < previous_end || section.offset > footer.blocks_end) return false;
+        if (section.bytes > footer.blocks_end - section.offset) return false;
         previous_end = section.offset + section.bytes;
-        if (previous_end > footer.blocks_end) return false;
     }
     return true;
 }

@@ -15,6 +15,11 @@ namespace {
 /// Standard deviations that a likely margin spans.
 constexpr float likely_deviations = 3.5F;
 
+/// Outside these, squares and products of norms lose their precision in float32.
+constexpr float norm_min = 1e-15F, norm_max = 4e18F;
+
+bool norm_known(float norm) noexcept { return norm == 0 || (norm >= norm_min && norm <= norm_max); }
+
 /// out = y - centre, where y is `vector`, scaled to unit length when asked.
 void center_row(const Coding& coding, const float* vector, float norm, float* out) noexcept {
     const float scale = coding.unit() && norm > 0 ? 1.0F / norm : 1.0F;
@@ -80,7 +85,7 @@ void Coding::encode(const float* vector, float norm, std::uint8_t* out, float* s
     row.center_dot = kernel.dot(center_.data(), scratch, dim);
     row.error = coding_error(scratch, code, row.scale, dim);
     const bool normal = std::isfinite(row.centered_norm2) && std::isfinite(row.center_dot) && std::isfinite(row.error) &&
-                        norm < std::numeric_limits<float>::max();
+                        norm_known(norm) && row.centered_norm <= norm_max;
     if (!normal) row = {0, 0, norm, 0, 0, unknown_error, 0, 0};
     std::memcpy(out + stride_ - sizeof row, &row, sizeof row);
 }
@@ -108,8 +113,12 @@ CodedQuery::CodedQuery(const Coding& coding, Metric metric, const float* query, 
     center_dot_ = kernel.dot(centered.data(), coding.center().data(), dim) + coding.center_norm2();
     if (margin == Margin::likely) sureness_ = likely_deviations / std::sqrt(static_cast<float>(dim));
     if (sureness_ > 1) sureness_ = 1;
-    const bool normal = std::isfinite(centered_norm_) && std::isfinite(center_dot_) && std::isfinite(code_error_);
-    known_ = normal && query_norm_ * query_norm_ <= std::numeric_limits<float>::max();
+    // 16 lanes add dimension / 16 products each, then each other; a few more roundings scale and centre the coordinates.
+    slack_ = static_cast<float>(dim / 16 + 16) * 0x1p-23F;
+    center_norm_ = std::sqrt(coding.center_norm2());
+    query_rounding_ = slack_ * center_norm_ * (unit_ ? 1.0F : query_norm_);
+    const bool normal = centered_norm_ <= norm_max && std::isfinite(center_dot_) && std::isfinite(code_error_);
+    known_ = normal && norm_known(query_norm_);
 }
 
 float CodedQuery::exact_distance(const float* vector) const noexcept {

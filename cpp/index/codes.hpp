@@ -63,8 +63,6 @@ inline const RowConstants& constants_of(const std::uint8_t* row, std::size_t str
 
 /// Marks rows whose sums overflow float32: nothing is known of them, so every search computes them exactly.
 inline constexpr float unknown_error = std::numeric_limits<float>::infinity();
-/// Absorbs float32 rounding in sums of up to 4096 products when bounds are called rigorous.
-inline constexpr float rounding_slack = 2e-6F;
 /// Query codes are stored unsigned, this much above their value.
 inline constexpr std::int32_t unsigned_code_offset = 128;
 
@@ -115,37 +113,47 @@ class CodedQuery {
     float center_dot_ = 0;     ///< q~ . centre
     bool known_ = true;        ///< false: sums of this query overflow float32, nothing can be estimated
     bool unit_ = false;
-    float sureness_ = 1;  ///< 1, or z / sqrt(dimension)
+    float sureness_ = 1;        ///< 1, or z / sqrt(dimension)
+    float slack_ = 0;           ///< relative error of a float32 sum of `dimension` products, and of the exact distance itself
+    float center_norm_ = 0;     ///< |centre|
+    float query_rounding_ = 0;  ///< what of a score's rounding does not depend on the row
 };
 
 inline CodedQuery::Estimate CodedQuery::estimate(std::int32_t code_dot, const RowConstants& row) const noexcept {
     if (!known_ || row.error == unknown_error) return {0, unknown_error};
     const float inner = scale_ * row.scale * static_cast<float>(code_dot - unsigned_code_offset * row.code_sum);
     // |<a,b> - <a',b'>| <= |a| |b - b'| + |a - a'| |b'|
-    const float inner_error = sureness_ * (centered_norm_ * row.error + code_error_ * (row.centered_norm + row.error)) +
-                              rounding_slack * centered_norm_ * row.centered_norm;
+    const float inner_error = sureness_ * (centered_norm_ * row.error + code_error_ * (row.centered_norm + row.error));
     const float full_dot = center_dot_ + row.center_dot + inner;
     const float lengths = query_norm_ * row.norm;
+    // The terms of full_dot may be far larger than it: their rounding counts, and that of the exact distance it stands for.
+    const float dot_error = inner_error + query_rounding_ +
+                            slack_ * ((center_norm_ + centered_norm_) * row.centered_norm + (unit_ ? 1.0F : lengths));
     if (unit_) {
         switch (metric_) {
             case Metric::cosine:
-                return {1.0F - full_dot, inner_error};
+                return {1.0F - full_dot, dot_error};
             case Metric::dot_product:
-                return {-lengths * full_dot, lengths * inner_error};
-            case Metric::l2:
-                return {query_norm_ * query_norm_ + row.norm * row.norm - 2 * lengths * full_dot, 2 * lengths * inner_error};
+                return {-lengths * full_dot, lengths * dot_error};
+            case Metric::l2: {
+                const float sum = query_norm_ + row.norm;
+                return {query_norm_ * query_norm_ + row.norm * row.norm - 2 * lengths * full_dot,
+                        2 * lengths * dot_error + slack_ * sum * sum};
+            }
         }
     }
     switch (metric_) {
-        case Metric::l2:
-            return {centered_norm_ * centered_norm_ + row.centered_norm2 - 2 * inner, 2 * inner_error};
+        case Metric::l2: {
+            const float sum = centered_norm_ + row.centered_norm;
+            return {centered_norm_ * centered_norm_ + row.centered_norm2 - 2 * inner, 2 * inner_error + slack_ * sum * sum};
+        }
         case Metric::dot_product:
-            return {-full_dot, inner_error};
+            return {-full_dot, dot_error};
         case Metric::cosine:
             break;
     }
     if (lengths == 0) return {1.0F, 0.0F};
-    return {1.0F - full_dot / lengths, inner_error / lengths};
+    return {1.0F - full_dot / lengths, dot_error / lengths};
 }
 
 }  // namespace dvesp::index

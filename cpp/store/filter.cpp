@@ -178,7 +178,6 @@ class Parser {
             const ByteView value = map.subspan(start, map.size() - reader.left() - start);
             auto child = key.starts_with('$') ? parse_logical(key, value, depth) : parse_field(key, value);
             if (!child.ok()) return child.error();
-            if (++node_count_ > filter_nodes_max) return refuse("more than 10,000 conditions; use $in");
             out.children.push_back(std::move(*child));
         }
         return out;
@@ -189,6 +188,7 @@ class Parser {
         Filter out;
         if (key == "$not") {
             out.op = Filter::Op::none_of;
+            DVESP_TRY(count_node());
             DVESP_ASSIGN(Filter child, parse_map(value, depth + 1));
             out.children.push_back(std::move(child));
             return out;
@@ -199,6 +199,7 @@ class Parser {
         if (head_of(value).kind != cbor::Kind::array) return refuse(key + " takes a list of filters");
         out.op = key == "$and" ? Filter::Op::all_of : Filter::Op::any_of;
         for (const ByteView element : elements_of(value)) {
+            DVESP_TRY(count_node());
             DVESP_ASSIGN(Filter child, parse_map(element, depth + 1));
             out.children.push_back(std::move(child));
         }
@@ -241,6 +242,7 @@ class Parser {
     }
 
     Result<Filter> leaf(const std::string& path, const OperatorName& known, ByteView operand) {
+        DVESP_TRY(count_node());
         Filter out;
         out.op = known.op;
         out.path = path;
@@ -280,6 +282,12 @@ class Parser {
         if (comparison && class_of(kind) < 2) return refuse(where + " takes a number or a string");
         if (kind == cbor::Kind::map) return refuse(where + " takes a scalar or a list, not a dict");
         out.values.emplace_back(operand.begin(), operand.end());
+        return {};
+    }
+
+    /// Every comparison and every filter inside a filter counts, wherever it stands.
+    Result<void> count_node() {
+        if (++node_count_ > filter_nodes_max) return refuse("more than 10,000 conditions; use $in");
         return {};
     }
 

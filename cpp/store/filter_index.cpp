@@ -16,10 +16,10 @@ constexpr std::size_t path_bytes_max = std::size_t{16} << 20;
 
 Error damaged() { return fail(ErrorCode::corruption, "the filter index is damaged"); }
 
-Result<RowSet> parse_set(ByteView bytes) {
+Result<RowSet> parse_set(ByteView bytes, std::uint32_t rows) {
     if (bytes.empty()) return RowSet();
     auto set = RowSet::parse(bytes);
-    if (!set) return damaged();
+    if (!set || set->end() > rows) return damaged();
     return std::move(*set);
 }
 
@@ -86,7 +86,7 @@ Result<void> FilterIndex::add_term(const Path& path, std::uint32_t term, RowSet&
     if (posting > terms_.size() || terms_.size() - posting < 4) return damaged();
     const auto bytes = load<std::uint32_t>(terms_.data() + posting);
     if (bytes > terms_.size() - posting - 4) return damaged();
-    DVESP_ASSIGN(const RowSet set, parse_set(terms_.subspan(posting + 4, bytes)));
+    DVESP_ASSIGN(const RowSet set, parse_set(terms_.subspan(posting + 4, bytes), rows_));
     rows |= set;
     return {};
 }
@@ -133,10 +133,13 @@ Result<RowSet> FilterIndex::range(const Filter& filter, const Path& path) const 
 }
 
 Result<RowSet> FilterIndex::contains(const Filter& filter, const Path& path, const MetadataOf& metadata_of) const {
-    DVESP_ASSIGN(const RowSet lists, parse_set(path.lists));
+    DVESP_ASSIGN(const RowSet lists, parse_set(path.lists, rows_));
     const ByteView operand = filter.values.front();
     const auto wanted = term_key(operand);
-    if (!wanted) return verified(filter, *parse_set(path.present), metadata_of);
+    if (!wanted) {
+        DVESP_ASSIGN(const RowSet present, parse_set(path.present, rows_));
+        return verified(filter, present, metadata_of);
+    }
     DVESP_ASSIGN(RowSet rows, rows_of_key(path, *wanted));
     rows &= lists;
     if (class_of_key(*wanted) != TermClass::text) return rows;
@@ -147,7 +150,7 @@ Result<RowSet> FilterIndex::contains(const Filter& filter, const Path& path, con
     }
     texts -= lists;  // a list contains elements, not parts of them
     rows |= texts;
-    DVESP_ASSIGN(const RowSet irregular, parse_set(path.irregular));
+    DVESP_ASSIGN(const RowSet irregular, parse_set(path.irregular, rows_));
     DVESP_ASSIGN(const RowSet checked, verified(filter, irregular, metadata_of));
     rows |= checked;
     return rows;
@@ -174,7 +177,7 @@ Result<RowSet> FilterIndex::leaf_on_path(const Filter& filter, const Path& path,
             DVESP_ASSIGN(rows, range(filter, path));
         }
     }
-    DVESP_ASSIGN(const RowSet candidates, parse_set(undecided ? path.present : path.irregular));
+    DVESP_ASSIGN(const RowSet candidates, parse_set(undecided ? path.present : path.irregular, rows_));
     DVESP_ASSIGN(const RowSet checked, verified(filter, candidates, metadata_of));
     rows |= checked;
     return rows;
@@ -187,7 +190,7 @@ Result<RowSet> FilterIndex::leaf(const Filter& filter, const MetadataOf& metadat
         return filter.op == Filter::Op::exists && !filter.flag ? RowSet::range(0, rows_) : RowSet();
     }
     if (filter.op != Filter::Op::exists) return leaf_on_path(filter, found->second, metadata_of);
-    DVESP_ASSIGN(RowSet present, parse_set(found->second.present));
+    DVESP_ASSIGN(RowSet present, parse_set(found->second.present, rows_));
     if (filter.flag) return present;
     RowSet absent = RowSet::range(0, rows_);
     absent -= present;

@@ -30,11 +30,23 @@ Placed place_rows(codec::Writer& out, const std::vector<std::uint32_t>& rows) {
     return place(out, set.serialized());
 }
 
+/// Whether a map, or one inside it, has a key with a dot: only then can one path mean two values.
+bool has_dotted_key(codec::Reader& reader) {
+    const cbor::Item item = cbor::read(reader);
+    bool dotted = false;
+    for (std::uint64_t index = 0; index < item.count; ++index) {
+        if (item.kind == cbor::Kind::map) dotted = cbor::read(reader).text.find('.') != std::string_view::npos || dotted;
+        dotted = has_dotted_key(reader) || dotted;
+    }
+    return dotted;
+}
+
 }  // namespace
 
 void FilterIndexBuilder::add(std::uint32_t row, ByteView metadata) {
     if (metadata.empty()) return;
-    dotted_keys_ = false;
+    codec::Reader reader(metadata);
+    dotted_keys_ = has_dotted_key(reader);
     add_fields(row, metadata, metadata, "", 0);
 }
 
@@ -48,7 +60,6 @@ void FilterIndexBuilder::add_fields(std::uint32_t row, ByteView metadata, ByteVi
         if (!cbor::skip(reader)) return;
         const ByteView value = map.subspan(start, map.size() - reader.left() - start);
         std::string path = prefix + std::string(name);
-        dotted_keys_ = dotted_keys_ || name.find('.') != std::string_view::npos;
         // A literal key "a.b" hides a nested one: index the value that a filter would find.
         const auto seen = dotted_keys_ ? cbor::find(metadata, path) : std::optional<ByteView>(value);
         if (seen && seen->data() == value.data()) {

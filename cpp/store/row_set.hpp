@@ -31,6 +31,8 @@ class RowSet {
     void add_all(std::span<const std::uint32_t> rows);
     [[nodiscard]] bool contains(std::uint32_t row) const noexcept;
     [[nodiscard]] std::uint64_t count() const noexcept;
+    /// One above the highest row; 0 for the empty set.
+    [[nodiscard]] std::uint64_t end() const noexcept;
     [[nodiscard]] std::vector<std::uint32_t> rows() const;
     RowSet& operator&=(const RowSet& other);
     RowSet& operator|=(const RowSet& other);

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -23,6 +22,7 @@ struct AgedFile {
     std::uint64_t live_end = 0;
     /// Of the last log file: where the closing marker starts; what it vouches for is whole without it. Else live_end.
     std::uint64_t closing_marker = 0;
+    bool is_closed_log = false;  ///< the manifest says where its last frame ends
 };
 
 /// Where the newest version of a row is: a described path, or a text that begins with "the log".
@@ -36,7 +36,7 @@ struct AgedStore {
     store::DatabaseOptions options;
 };
 
-/// Ages a store by operations, crashes and closes, then closes it in an orderly way.
+/// Ages a store by operations, crashes and closes, then closes it in an orderly way. It has files of every role.
 /// @param out  what it became  @return what went wrong on the way; empty = nothing
 [[nodiscard]] std::string age_store(std::uint64_t seed, AgedStore& out);
 

@@ -48,9 +48,9 @@ const Row& random_row(const CollectionModel& model, Prng& prng) {
     return at->second;
 }
 
-std::string check_hits(const std::string& name, const CollectionModel& model, const std::vector<float>& query, bool is_exact,
+std::string check_hits(const std::string& name, const CollectionModel& model, const std::vector<float>& query, SearchKind kind,
                        const std::vector<store::Hit>& hits) {
-    const std::string where = "collection '" + name + "', " + (is_exact ? "exact" : "default") + " search: ";
+    const std::string where = "collection '" + name + "', " + (kind == SearchKind::exact ? "exact" : "default") + " search: ";
     double nearest = std::numeric_limits<double>::infinity();
     for (const auto& [id, row] : model.rows) nearest = std::min(nearest, exact_distance(model.config.metric, query, row.vector));
     if (hits.empty()) return where + "no hits in " + std::to_string(model.rows.size()) + " rows";
@@ -60,6 +60,7 @@ std::string check_hits(const std::string& name, const CollectionModel& model, co
         const double distance = exact_distance(model.config.metric, query, row->second.vector);
         if (std::abs(distance - static_cast<double>(hit.distance)) > distance_gap_max) return where + "a wrong distance";
     }
+    const bool is_exact = kind == SearchKind::exact;
     if (is_exact && static_cast<double>(hits.front().distance) > nearest + distance_gap_max) return where + "missed the nearest row";
     return {};
 }
@@ -99,7 +100,8 @@ std::string check_collection(store::Collection& collection, const CollectionMode
         if (!what.empty()) return what;
     }
     for (std::uint64_t turn = 0; turn < searches && !model.rows.empty(); ++turn) {
-        const auto answer = check_search(collection, model, random_row(model, prng).vector, prng.chance(0.7));
+        const auto kind = prng.chance(0.6) ? SearchKind::exact : static_cast<SearchKind>(prng.below(3));
+        const auto answer = check_search(collection, model, random_row(model, prng).vector, kind);
         if (!answer.ok()) return answer.error().message;
         if (!answer->empty()) return *answer;
     }
@@ -109,14 +111,18 @@ std::string check_collection(store::Collection& collection, const CollectionMode
 }  // namespace
 
 Result<std::string> check_search(store::Collection& collection, const CollectionModel& model, const std::vector<float>& query,
-                                 bool is_exact) {
+                                 SearchKind kind) {
     store::SearchOptions options;
     options.top_k = 5;
     options.metric = model.config.metric;
-    options.exact = is_exact;
+    options.exact = kind == SearchKind::exact;
+    if (kind == SearchKind::by_index) {
+        options.ef = 16;
+        options.nprobe = 2;
+    }
     DVESP_ASSIGN(const auto search, store::SnapshotSearch::prepare(collection, collection.snapshot(), options, nullptr));
     DVESP_ASSIGN(const auto hits, search->search(query.data()));
-    return check_hits(collection.name(), model, query, is_exact, hits);
+    return check_hits(collection.name(), model, query, kind, hits);
 }
 
 Row row_of(const store::RowView& view, std::uint32_t dimension) {

@@ -18,10 +18,12 @@ namespace dvesp::test {
 [[nodiscard]] std::string check_answers(store::Database& database, const State& state, const std::vector<std::string>& absent,
                                         Prng& prng);
 
+enum class SearchKind : std::uint8_t { exact, by_default, by_index };
+
 /// One search for the five rows nearest to `query`. @return what is wrong with the answer, empty = nothing  @errors of the search
 /// @pre the model has rows
 [[nodiscard]] Result<std::string> check_search(store::Collection& collection, const CollectionModel& model,
-                                               const std::vector<float>& query, bool is_exact);
+                                               const std::vector<float>& query, SearchKind kind);
 
 /// verify() finds nothing. @return what it found; empty = nothing
 [[nodiscard]] std::string check_verify(store::Database& database);
