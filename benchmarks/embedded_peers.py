@@ -50,11 +50,11 @@ COLUMNS = {
 def main() -> int:
     """Runs the rounds, prints the table and writes the report."""
     parser = common.parser("embedded_peers", __doc__ or "")
-    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rows", type=int, default=20_000, help="100,000 for figures to quote, with --rounds 3")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--peers", nargs="*", default=list(peers.PEERS), choices=list(peers.PEERS))
-    parser.add_argument("--budget-s", type=float, default=5, help="each timed loop of a slow store ends after this")
+    parser.add_argument("--budget-s", type=float, default=3, help="each timed loop of a slow store ends after this")
     options = parser.parse_args()
     if common.run_task(options, {"load": _load, "search": _search, "sync": _sync}):
         return 0

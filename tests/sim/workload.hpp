@@ -40,6 +40,8 @@ class Workload {
     using History = std::map<std::pair<std::string, std::string>, std::vector<Row>>;
     [[nodiscard]] const History& history() const noexcept { return history_; }
     void keep_history() noexcept { keeps_history_ = true; }
+    /// Collections from now on have indexes of several checksum blocks, whatever few rows they hold.
+    void want_large_indexes() noexcept { wants_large_indexes_ = true; }
     void set_timeout_ms(std::uint64_t timeout_ms) noexcept { timeout_ms_ = timeout_ms; }
 
   private:
@@ -65,6 +67,7 @@ class Workload {
     State state_;
     std::vector<std::string> deleted_ids_;
     bool keeps_history_ = false;
+    bool wants_large_indexes_ = false;
     History history_;
 };
 

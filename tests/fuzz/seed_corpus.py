@@ -1,0 +1,199 @@
+"""Writes the seeds of the fuzz targets into tests/fuzz/corpus, from the golden store and from a few values made here.
+
+usage: .venv/bin/python tests/fuzz/seed_corpus.py        the result is committed; run it again when an input format changes
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+import struct
+from pathlib import Path
+
+FUZZ = Path(__file__).resolve().parent
+GOLDEN = FUZZ.parent / "vectors" / "format-1" / "store"
+CORPUS = FUZZ / "corpus"
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+def head(major: int, value: int) -> bytes:
+    if value < 24:
+        return bytes([major << 5 | value])
+    for low, code, limit in ((24, ">B", 1 << 8), (25, ">H", 1 << 16), (26, ">I", 1 << 32), (27, ">Q", 1 << 64)):
+        if value < limit:
+            return bytes([major << 5 | low]) + struct.pack(code, value)
+    raise ValueError(value)
+
+
+def cbor(value: Json) -> bytes:
+    if value is None or isinstance(value, bool):
+        return {None: b"\xf6", False: b"\xf4", True: b"\xf5"}[value]
+    if isinstance(value, int):
+        return head(0, value) if value >= 0 else head(1, -1 - value)
+    if isinstance(value, float):
+        return b"\xfb" + struct.pack(">d", value)
+    if isinstance(value, str):
+        return head(3, len(value.encode())) + value.encode()
+    if isinstance(value, list):
+        return head(4, len(value)) + b"".join(cbor(element) for element in value)
+    return head(5, len(value)) + b"".join(cbor(key) + cbor(member) for key, member in value.items())
+
+
+def save(target: str, *parts: bytes) -> None:
+    data = b"".join(parts)
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
+
+
+def u16(data: bytes) -> bytes:
+    assert len(data) < 1 << 16
+    return struct.pack("<H", len(data)) + data
+
+
+VALUES: list[Json] = [
+    {},
+    {"a": 1},
+    {"a": -1, "b": 1.5, "t": "x"},
+    {"a": {"b": 2, "c": {"d": None}}, "a.b": True},
+    {"tags": ["red", 5, None, [1, 2]]},
+    {"n": 1 << 53, "m": (1 << 53) + 1, "k": -(1 << 64)},
+    {"long": "x" * 230},
+    {"": 0, ".": {"": 1}, "a.": {"b": -0.0}},
+]
+FILTERS: list[Json] = [
+    {},
+    {"a": 1},
+    {"a.b": {"$gt": 1, "$lte": 7.5}},
+    {"$or": [{"a": 1}, {"$not": {"t": "x"}}]},
+    {"tags": {"$contains": "red"}},
+    {"tags": {"$in": ["red", 5, "x" * 230]}},
+    {"n": {"$ne": 1 << 53}},
+    {"$and": [{"a": {"$exists": True}}, {"b": {"$nin": [1.5]}}]},
+    {"long": {"$gte": "x"}},
+    {"a": {"$not": {"$lt": 3}}},
+    {"tags": ["red", 5, None, [1, 2]]},
+    {"long": {"$contains": "xx"}},
+]
+
+
+def sections_of(path: Path) -> tuple[int, list[tuple[int, bytes]]]:
+    """A container's kind and its (id, content)s: docs/formats/segment.md."""
+    data = path.read_bytes()
+    kind, count = struct.unpack_from("<II", data, len(data) - 52)
+    (directory,) = struct.unpack_from("<Q", data, len(data) - 32)
+    out = []
+    for at in range(count):
+        ident, _, offset, size = struct.unpack_from("<IIQQ", data, directory + 24 * at)
+        out.append((ident, data[offset : offset + size]))
+    return kind, out
+
+
+def packed(sections: list[tuple[int, bytes]]) -> bytes:
+    return b"".join(bytes([ident]) + u16(content) for ident, content in sections)
+
+
+def cbor_seeds() -> None:
+    for value in [*VALUES, *FILTERS]:
+        for path in (b"a", b"a.b", b""):
+            save("cbor_fuzz", bytes([len(path)]), path, cbor(value))
+
+
+def filter_seeds() -> None:
+    rows = b"".join(u16(cbor(value)) for value in VALUES)
+    for wanted in FILTERS:
+        save("filter_fuzz", u16(cbor(wanted)), rows, u16(b""))
+
+
+def config_fields(dimension: int, metric: int, index: int) -> dict[str, Json]:
+    return {"dimension": dimension, "metric": metric, "index": index, "M": 16, "ef_construction": 200, "nlist": 0}
+
+
+def config_seeds() -> None:
+    for metric, index in ((0, 0), (1, 1), (2, 2)):
+        save("config_fuzz", cbor(config_fields(384, metric, index)))
+
+
+def container_seeds() -> None:
+    for path in sorted((GOLDEN / "seg").iterdir()):
+        kind, sections = sections_of(path)
+        if kind == 1:
+            save("segment_fuzz", b"\x02", packed(sections))
+            by_id = dict(sections)
+            save("filter_index_fuzz", u16(by_id[16]), by_id[17])
+            if path.stat().st_size < 20_000:
+                save("segment_fuzz", b"\x01", path.read_bytes())
+    chosen = random.Random(1)
+    properties = bytes(32) + struct.pack("<QI", 16, 1)
+    calibration = struct.pack("<IfI", 10, 0.99, 12)
+    links = b"".join(struct.pack("<I", chosen.choice([0xFFFFFFFF, *range(16)])) for _ in range(16 * 4))
+    graph = [(1, properties + struct.pack("<I", 4)), (18, links), (19, struct.pack("<II", 3, 9)), (20, calibration)]
+    save("index_file_fuzz", b"\x01\x02", packed(graph))
+    centroids = struct.pack("<12f", *(chosen.uniform(-3, 3) for _ in range(12)))
+    rows = struct.pack("<16I", *chosen.sample(range(16), 16))
+    lists = [(1, properties + bytes(4)), (21, centroids), (22, struct.pack("<3I", 4, 9, 16)), (23, rows), (20, calibration)]
+    save("index_file_fuzz", b"\x00\x02", packed(lists))
+
+
+def frame_seeds() -> None:
+    seen = 0
+    for path in sorted((GOLDEN / "log").iterdir()):
+        data = path.read_bytes()
+        at = 0
+        while at + 64 <= len(data) and data[at : at + 4] == b"DVF1":
+            (end,) = struct.unpack_from("<Q", data, at + 32)
+            padded = (end + 4095) // 4096 * 4096
+            if padded == 4096 and seen < 8:
+                save("frame_fuzz", b"\x01", data[at : at + padded])
+                seen += 1
+            at += padded
+
+
+def manifest_seeds() -> None:
+    data = (GOLDEN / "manifest").read_bytes()
+    (payload_bytes,) = struct.unpack_from("<Q", data, 16)
+    save("manifest_fuzz", b"\x00", data)
+    save("manifest_fuzz", b"\x01", data[24 : 24 + payload_bytes])
+
+
+def log_seeds() -> None:
+    chosen = random.Random(2)
+    for seed in range(12):
+        ordinary = bytes(chosen.randrange(256) if chosen.random() < 0.3 else chosen.choice([0, 1, 2, 5, 9]) for _ in range(80))
+        save("log_fuzz", b"\x00", bytes([seed % 3, 1]), ordinary)
+    for columns, head_bytes in (create_frame(), put_frame()):
+        save("log_fuzz", b"\x01\x01", head_bytes, u16(columns), b"\0")
+    (created, created_head), (rows, rows_head) = create_frame(), put_frame()
+    save("log_fuzz", b"\x01\x01", created_head, u16(created), b"\0", rows_head, u16(rows), b"\0")
+
+
+def column(data: bytes) -> bytes:
+    return data.ljust((len(data) + 63) // 64 * 64, b"\0")
+
+
+def create_frame() -> tuple[bytes, bytes]:
+    """Columns (docs/formats/log.md) and head (log_fuzz.cpp, add_raw_frame) of a frame that creates collection "c"."""
+    config = cbor(config_fields(2, 1, 2))
+    columns = bytes(32) + column(struct.pack("<I", 1)) + column(b"c") + column(struct.pack("<Q", 1)) + bytes(64)
+    columns += column(struct.pack("<Q", len(config))) + config
+    return columns, bytes([1, 3, 0, 0]) + struct.pack("<H", 1) + bytes([1, 0, 1]) + struct.pack("<H", len(config))
+
+
+def put_frame() -> tuple[bytes, bytes]:
+    """The same of a frame with one row."""
+    columns = bytes(32) + column(struct.pack("<I", 1)) + column(b"r") + column(struct.pack("<Q", 1)) + bytes(64)
+    columns += column(struct.pack("<2f", 1, 2)) + bytes(64)
+    return columns, bytes([1, 1, 1, 1]) + struct.pack("<H", 2) + bytes([1, 2, 1]) + struct.pack("<H", 0)
+
+
+def main() -> None:
+    shutil.rmtree(CORPUS, ignore_errors=True)
+    for write in (cbor_seeds, filter_seeds, config_seeds, container_seeds, frame_seeds, manifest_seeds, log_seeds):
+        write()
+    total = sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file())
+    print(f"{total} bytes in {CORPUS}")
+
+
+if __name__ == "__main__":
+    main()
