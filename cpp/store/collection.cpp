@@ -68,16 +68,19 @@ std::shared_ptr<Head> Collection::make_head(const Snapshot& snapshot, const Fram
                                   "the log (collection '" + name_ + "')");
 }
 
-Result<void> Collection::apply(const std::shared_ptr<const Frame>& frame, std::uint64_t log_seq) {
+void Collection::apply(const std::shared_ptr<const Frame>& frame, std::uint64_t log_seq) {
     const codec::FrameView& view = frame->view;
     const std::shared_ptr<const Snapshot> now = snapshot_.get();
     std::vector<Location> replaced;
     for (std::uint32_t row = 0; row < view.head.count; ++row) {
         const bool replaces = view.head.kind == codec::FrameKind::remove || view.version(row) > 1;
         if (!replaces) continue;
-        auto found = find(*now, view.id(row));
-        if (!found.ok()) return found.error();
-        if (*found) replaced.push_back(**found);
+        const auto found = find(*now, view.id(row));
+        if (!found.ok()) {
+            set_damage(found.error().message);  // the frame is durable: its rows count, the replaced one cannot be told
+        } else if (*found) {
+            replaced.push_back(**found);
+        }
     }
     const bool fresh_head = !now->head;
     std::shared_ptr<Head> head = fresh_head ? make_head(*now, frame.get()) : now->head;
@@ -92,7 +95,6 @@ Result<void> Collection::apply(const std::shared_ptr<const Frame>& frame, std::u
         next.live_rows += view.head.kind == codec::FrameKind::put ? view.head.count : 0;
         next.live_rows -= replaced.size();
     });
-    return {};
 }
 
 bool Collection::freeze_head() {

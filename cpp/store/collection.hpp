@@ -75,8 +75,9 @@ class Collection {
     [[nodiscard]] static Result<std::optional<Location>> find(const Snapshot& snapshot, std::string_view id);
 
     // ---- the committing thread only -------------------------------------------------------------------------------
-    /// Applies a durable frame as commit `log_seq` and publishes it. @errors corruption when an id lookup is damaged
-    Result<void> apply(const std::shared_ptr<const Frame>& frame, std::uint64_t log_seq);
+    /// Applies a durable frame as commit `log_seq` and publishes it. Marks the collection damaged when a replaced row
+    /// cannot be looked up.
+    void apply(const std::shared_ptr<const Frame>& frame, std::uint64_t log_seq);
     /// Publishes what `change` makes of a copy of the current snapshot.
     template <class Change>
     void publish(Change change) {

@@ -119,7 +119,11 @@ void Database::commit_operations(std::vector<Pending*>& group) {
         const auto frame = pending->operation->frame();
         const auto& collection = pending->operation->collection;
         if (collection) collection->freeze_full_head(options_.seal_rows, frame->view.head.count);
-        pending->result = collection ? collection->apply(frame, log_seq) : apply_catalog(*frame, log_seq);
+        if (collection) {
+            collection->apply(frame, log_seq);
+        } else {
+            pending->result = apply_catalog(*frame, log_seq);
+        }
         ++log_seq;
     }
     append_count_.fetch_add(1, std::memory_order_relaxed);

