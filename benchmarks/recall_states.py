@@ -1,5 +1,6 @@
-"""Recall@10 with default settings in every state of a collection: all in the head, half sealed, sealed and compacted.
+"""Recall@10 with default settings in every state of a collection: in the head, half sealed, sealed, compacted.
 
+The states "head" and "half" hold as many rows as a head takes before it is sealed, and twice as many; the others hold all.
 Metrics: each on a collection of its own, and any asked on a cosine collection. Filters: 0.01 % to 50 % of the rows.
 The truth is exact (NumPy, float64), ties count as found.
 """
@@ -18,9 +19,9 @@ import workloads
 from dvesp import VectorStore
 
 METRICS = ("cosine", "l2", "dot_product")
-STATES = ("head", "half", "compacted")
+STATES = ("head", "half", "sealed", "compacted")
 SHARES = (0.0001, 0.001, 0.01, 0.1, 0.5)
-HEAD_FLOATS_MAX = 60_000 * 384  # stays below the size at which a head is sealed
+HEAD_FLOATS_MAX, HEAD_ROWS_MIN = 15_000 * 384, 4000  # just below the size at which a head is sealed
 DATASETS = ("embeddings", "embeddings of varied length", "gaussian 1536-d")
 
 
@@ -48,7 +49,7 @@ def main() -> int:
 
 def _options() -> Any:
     parser = common.parser("recall_states", __doc__ or "")
-    parser.add_argument("--rows", type=int, default=60_000, help="embeddings; at most what a head holds unsealed")
+    parser.add_argument("--rows", type=int, default=60_000, help="embeddings in the states sealed and compacted")
     parser.add_argument("--gaussian-rows", type=int, default=20_000, help="1536-d rows")
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--metrics", choices=("all", *METRICS), default="all")
@@ -92,19 +93,19 @@ def _measure_metric(
 def _bring_to(store: Any, data: vectors.Vectors, state: str, metadata: Any) -> int:
     """Fills the collection so that it is in `state`; the number of rows it holds then."""
     row_count, dimension = data.rows.shape
-    if state == "head":
-        row_count = min(row_count, HEAD_FLOATS_MAX // dimension)
-    half = row_count // 2 if state == "half" else 0
-    if half:
-        workloads.fill(store, data.rows[:half], metadata=metadata)
+    head_rows = min(row_count // 2, max(HEAD_ROWS_MIN, HEAD_FLOATS_MAX // dimension))
+    row_count = {"head": head_rows, "half": 2 * head_rows}.get(state, row_count)
+    sealed = {"head": 0, "half": head_rows}.get(state, row_count)
+    if sealed:
+        workloads.fill(store, data.rows[:sealed], metadata=metadata)
         store.flush()
         workloads.wait_until_indexed(store, "default")
-    workloads.fill(store, data.rows[half:row_count], first=half, metadata=metadata)
+    workloads.fill(store, data.rows[sealed:row_count], first=sealed, metadata=metadata)
     if state == "compacted":
         store.compact()
-    head_rows = store.describe("default").head_rows
-    if head_rows != {"head": row_count, "half": row_count - half, "compacted": 0}[state]:
-        print(f"warning: state {state} has {head_rows} of {row_count} rows in the head", file=sys.stderr)
+    unsealed = store.describe("default").head_rows
+    if unsealed != row_count - sealed:
+        print(f"warning: state {state} has {unsealed} of {row_count} rows in the head", file=sys.stderr)
     return row_count
 
 

@@ -1,5 +1,5 @@
-/// codec/frame.cpp - lays frames out and reads them back with every length checked.
-/// Bytes: docs/formats/log.md.
+/// codec/frame.cpp - lays frames out and reads them back with every length
+/// checked. Bytes: docs/formats/log.md.
 #include "codec/frame.hpp"
 
 #include "base/ids.hpp"
@@ -27,6 +27,20 @@ bool within_limits(const BodyHead& head) noexcept {
     const bool counts = head.count <= batch_count_max && head.dimension <= dimension_max;
     const bool ids = head.ids_bytes <= std::uint64_t{head.count} * id_bytes_max;
     return counts && ids && head.metadata_bytes <= std::uint64_t{head.count} * metadata_bytes_max;
+}
+
+/// What a frame of each kind holds; nothing behind the parser asks again.
+bool shape_fits(const BodyHead& head) noexcept {
+    switch (head.kind) {
+        case FrameKind::marker:
+            return head.count == 0 && !head.has_vectors;
+        case FrameKind::put:
+            return head.count > 0 && head.has_vectors && head.dimension > 0;
+        case FrameKind::remove:
+            return head.count > 0 && !head.has_vectors;
+        default:
+            return head.count == 1 && !head.has_vectors;
+    }
 }
 
 /// End offsets must rise and stop at `total`.
@@ -120,7 +134,8 @@ std::uint32_t store_envelope(MutableBytes frame, const Envelope& envelope, const
     store(at + at_end, layout.end);
     store(at + 40, envelope.prev_crc);
     store(at + at_columns_crc, crc_of_columns);
-    store(at + 48, load<std::uint32_t>(at + envelope_bytes));  // the shard, so that damage to a body can be attributed
+    store(at + 48, load<std::uint32_t>(at + envelope_bytes));  // the shard, so that damage to a
+                                                               // body can be attributed
     const std::uint32_t head_crc = compute_head_crc(at);
     store(at + at_head_crc, head_crc);
     return head_crc;
@@ -159,6 +174,7 @@ Result<FrameView> parse_frame_head(ByteView bytes) {
     head.ids_bytes = reader.number<std::uint64_t>();
     head.metadata_bytes = reader.number<std::uint64_t>();
     if (!reader.ok() || !within_limits(head)) return fail(ErrorCode::corruption, "a frame's counts are out of range");
+    if (!shape_fits(head)) return fail(ErrorCode::corruption, "a frame's counts do not fit its kind");
     view.layout = FrameLayout(head);
     if (load<std::uint64_t>(at + at_end) != view.layout.end)
         return fail(ErrorCode::corruption, "a frame's length is inconsistent");

@@ -121,7 +121,11 @@ class CodedQuery {
 
 inline CodedQuery::Estimate CodedQuery::estimate(std::int32_t code_dot, const RowConstants& row) const noexcept {
     if (!known_ || row.error == unknown_error) return {0, unknown_error};
-    const float inner = scale_ * row.scale * static_cast<float>(code_dot - unsigned_code_offset * row.code_sum);
+    // Unsigned, for a crafted file may hold any sum and must not make the difference overflow.
+    const std::uint32_t code_offset =
+        static_cast<std::uint32_t>(unsigned_code_offset) * static_cast<std::uint32_t>(row.code_sum);
+    const auto signed_dot = static_cast<std::int32_t>(static_cast<std::uint32_t>(code_dot) - code_offset);
+    const float inner = scale_ * row.scale * static_cast<float>(signed_dot);
     // |<a,b> - <a',b'>| <= |a| |b - b'| + |a - a'| |b'|
     const float inner_error = sureness_ * (centered_norm_ * row.error + code_error_ * (row.centered_norm + row.error));
     const float full_dot = center_dot_ + row.center_dot + inner;

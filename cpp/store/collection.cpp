@@ -86,14 +86,19 @@ void Collection::apply(const std::shared_ptr<const Frame>& frame, std::uint64_t 
     std::shared_ptr<Head> head = fresh_head ? make_head(*now, frame.get()) : now->head;
     if (fresh_head) head_first_log_seq_ = log_seq;
     head->append(frame);
-    for (const Location& location : replaced) location.source->deaths.kill(location.row, log_seq);
+    std::size_t dead = 0;
+    for (const Location& location : replaced) {
+        if (location.source->deaths.death(location.row) != 0) continue;  // a crafted frame may name an id twice
+        location.source->deaths.kill(location.row, log_seq);
+        ++dead;
+    }
     last_shard_seq_ = view.head.seq;
     publish([&](Snapshot& next) {
         next.seq = log_seq;
         next.head = head;
         next.head_rows = head->rows();
         next.live_rows += view.head.kind == codec::FrameKind::put ? view.head.count : 0;
-        next.live_rows -= replaced.size();
+        next.live_rows -= dead;
     });
 }
 

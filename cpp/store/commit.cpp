@@ -155,12 +155,10 @@ Result<void> Database::apply_catalog(const Frame& frame, std::uint64_t log_seq) 
 Result<void> Database::wait_for_room(const Collection& collection, std::uint64_t timeout_ms) {
     const std::uint64_t deadline = ports_.clock->monotonic_ns() + timeout_ms * 1'000'000;
     const auto full = [&] {
-        std::uint64_t bytes = 0;
-        const std::scoped_lock lock(catalog_mutex_);
-        for (const auto& [name, other] : by_name_) bytes += other->unsealed_bytes();
-        return bytes > options_.unsealed_bytes_max || collection.snapshot()->frozen.size() > frozen_heads_max;
+        return unsealed_bytes() > options_.unsealed_bytes_max || collection.snapshot()->frozen.size() > frozen_heads_max;
     };
     while (full()) {
+        freeze_largest_head();
         maintenance_->wake();
         const std::string why = maintenance_->last_error();
         if (ports_.clock->monotonic_ns() >= deadline || (!why.empty() && maintenance_->storage_full())) {
@@ -171,6 +169,26 @@ Result<void> Database::wait_for_room(const Collection& collection, std::uint64_t
         if (!ports_.executor->help()) maintenance_->wait_ms(room_poll_ms);
     }
     return {};
+}
+
+std::uint64_t Database::unsealed_bytes() const {
+    const std::scoped_lock lock(catalog_mutex_);
+    std::uint64_t bytes = 0;
+    for (const auto& [name, collection] : by_name_) bytes += collection->unsealed_bytes();
+    return bytes;
+}
+
+void Database::freeze_largest_head() {
+    std::shared_ptr<Collection> largest;
+    {
+        const std::scoped_lock lock(catalog_mutex_);
+        for (const auto& [name, collection] : by_name_) {
+            if (!collection->snapshot()->frozen.empty()) return;  // sealing that one makes room first
+            const bool larger = !largest || collection->unsealed_bytes() > largest->unsealed_bytes();
+            if (larger && collection->damage().empty()) largest = collection;
+        }
+    }
+    if (largest) exclusively([&] { return largest->freeze_head(); });
 }
 
 std::uint64_t Database::next_hlc() {

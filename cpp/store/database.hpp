@@ -133,6 +133,9 @@ class Database {
     void commit_operations(std::vector<Pending*>& group);
     Result<void> apply_catalog(const Frame& frame, std::uint64_t log_seq);
     Result<void> wait_for_room(const Collection& collection, std::uint64_t timeout_ms);
+    [[nodiscard]] std::uint64_t unsealed_bytes() const;
+    /// Many small heads may fill the store without one of them being full.
+    void freeze_largest_head();
     template <class Work>
     auto exclusively(Work work) {
         const std::scoped_lock lock(commit_mutex_);

@@ -11,6 +11,9 @@ namespace {
 
 using codec::frame_alignment;
 
+/// Read at once while looking for frames behind a bad place.
+constexpr std::size_t search_bytes = std::size_t{1} << 20;
+
 struct FoundHead {
     std::uint64_t offset = 0;
     codec::FrameView view;  ///< base is not valid any more
@@ -43,6 +46,8 @@ class FileScan {
         DVESP_ASSIGN(const bool ended, ends_before_cut());
         const std::uint64_t last = ended ? expected_ - 1 : std::numeric_limits<std::uint64_t>::max();
         out_.damages.push_back({files_.describe(log_path(entry_.number)), expected_, last, {}, true, 0});
+        // One lost frame stands for all: the next manifest says that the file ended behind it, so later opens miss it too.
+        if (!ended) ++expected_;
         return {};
     }
 
@@ -113,18 +118,22 @@ class FileScan {
     /// All whole heads of this life behind the bad place.
     Result<std::vector<FoundHead>> later_heads() {
         std::vector<FoundHead> heads;
-        for (std::uint64_t at = offset_ + frame_alignment; at + frame_alignment <= limit_; at += frame_alignment) {
-            DVESP_ASSIGN(auto head, read_head(at));
-            if (head && head->view.envelope.log_seq >= expected_) heads.push_back(*head);
+        AlignedBuffer piece(search_bytes);
+        for (std::uint64_t start = offset_ + frame_alignment; start < limit_; start += search_bytes) {
+            DVESP_ASSIGN(const std::size_t count, file_->read(start, piece.bytes()));
+            const std::uint64_t stop = std::min<std::uint64_t>(count, limit_ - start);
+            for (std::uint64_t at = 0; at + frame_alignment <= stop; at += frame_alignment) {
+                const auto head = codec::parse_frame_head(piece.bytes().subspan(at, frame_alignment));
+                const bool ours = head.ok() && head->envelope.generation == entry_.generation;
+                if (ours && head->envelope.log_seq >= expected_) heads.push_back({start + at, *head});
+            }
         }
         return heads;
     }
 
     /// The frame at offset_ is bad. Returns true when whole frames follow that count.
     Result<bool> handle_gap() {
-        // Nothing is written behind a marker but the next frame: an untouched block there ends the log for sure.
-        const bool ended = !bad_head_ && last_was_marker_ && next_block_empty_ && !closed();
-        if (ended && expected_ > applied_) return false;
+        // Even behind a marker the rest is looked at: a block that was lost there would hide everything that followed.
         DVESP_ASSIGN(const std::vector<FoundHead> heads, later_heads());
         std::uint64_t durable = std::max({durable_, applied_, closed() ? entry_.end_log_seq : 0});
         for (const FoundHead& head : heads) durable = std::max(durable, head.view.envelope.durable_log_seq);

@@ -2,6 +2,7 @@
 #include "store/term_key.hpp"
 
 #include <bit>
+#include <cmath>
 
 #include "codec/cbor.hpp"
 
@@ -40,6 +41,7 @@ std::optional<std::string> term_key(ByteView scalar) {
             return key;
         case cbor::Kind::integer:
         case cbor::Kind::real:
+            if (!std::isfinite(item.number())) return std::nullopt;  // only damaged metadata holds such a number
             key += static_cast<char>(TermClass::number);
             append_number(key, item.number());
             return key;

@@ -177,7 +177,7 @@ def create_frame() -> tuple[bytes, bytes]:
     config = cbor(config_fields(2, 1, 2))
     columns = bytes(32) + column(struct.pack("<I", 1)) + column(b"c") + column(struct.pack("<Q", 1)) + bytes(64)
     columns += column(struct.pack("<Q", len(config))) + config
-    return columns, bytes([1, 3, 0, 0]) + struct.pack("<H", 1) + bytes([1, 0, 1]) + struct.pack("<H", len(config))
+    return columns, bytes([1, 3, 1, 0]) + struct.pack("<H", 1) + bytes([1, 0, 1]) + struct.pack("<H", len(config))
 
 
 def put_frame() -> tuple[bytes, bytes]:

@@ -190,14 +190,13 @@ class Examination {
         return {};
     }
 
-    /// Upkeep on a damaged store makes nothing worse: what is lost stays known to be lost.
+    /// Upkeep on a damaged store makes nothing worse: what cannot be read stays an error, now and after a restart.
     std::string live_with_it() {
         if (machine_.prng().chance(0.5)) static_cast<void>(machine_.database().flush("").ok());
         static_cast<void>(machine_.database().compact("").ok());
         machine_.settle_down();
         std::string what = read_everything();
         if (!what.empty()) return "after compact: " + what;
-        const bool was_error = is_read_error_;
         if (machine_.prng().chance(0.5)) {
             static_cast<void>(machine_.close().ok());
         } else {
@@ -205,11 +204,8 @@ class Examination {
         }
         const auto started = machine_.start();
         if (!started.ok()) return "after compact and restart, start: " + started.error().message;
-        is_read_error_ = false;
         what = read_everything();
-        if (!what.empty()) return "after compact and restart: " + what;
-        const bool is_derived = damage_.role == FileRole::graph || damage_.role == FileRole::ivf || damage_.role == FileRole::manifest;
-        return was_error && !is_read_error_ && !is_derived ? "after compact and restart: the damage is forgotten" : std::string();
+        return what.empty() ? what : "after compact and restart: " + what;
     }
 
     const AgedStore& aged_;

@@ -30,7 +30,7 @@ store::DatabaseOptions fixed_options() {
     options.log.file_bytes = std::uint64_t{64} << 10;
     options.seal_rows = 40;
     options.index_rows_min = 48;
-    options.unsealed_bytes_max = std::uint64_t{256} << 10;
+    options.unsealed_bytes_max = std::uint64_t{384} << 10;
     options.log_bytes_max = std::uint64_t{192} << 10;
     return options;
 }

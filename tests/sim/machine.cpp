@@ -1,6 +1,8 @@
 /// tests/sim/machine.cpp - wires simulated ports to the embedded store and takes them away again.
 #include "sim/machine.hpp"
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 namespace dvesp::test {
@@ -9,7 +11,7 @@ namespace {
 /// Counts one I/O call of a process that may end at any of them.
 template <class Call>
 auto pass_on(ProcessState& process, Call call) -> decltype(call()) {
-    if (process.kill_after_calls > 0 && --process.kill_after_calls == 0) process.is_dead = true;
+    if (process.kill_after_calls > 0 && process.kill_after_calls.fetch_sub(1) == 1) process.is_dead = true;
     if (process.is_dead) return fail(ErrorCode::io_failed, "the process is dead");
     auto result = call();
     const bool power_is_off = !result.ok() && result.error().message.find("power is off") != std::string::npos;
@@ -28,6 +30,7 @@ class MortalFile final : public ports::File {
         return pass_on(*process_, [&] { return inner_->read(offset, into); });
     }
     Result<void> sync() override {
+        if (process_->sync_us > 0) std::this_thread::sleep_for(std::chrono::microseconds(process_->sync_us));
         return pass_on(*process_, [&] { return inner_->sync(); });
     }
     Result<std::uint64_t> size() override {
@@ -100,8 +103,9 @@ store::DatabaseOptions small_options(Prng& prng) {
     options.log.access = prng.chance(0.7) ? ports::Access::direct : ports::Access::buffered;
     options.seal_rows = static_cast<std::uint32_t>(40 + prng.below(160));
     options.index_rows_min = 64;
-    options.unsealed_bytes_max = std::uint64_t{192} << (10 + prng.below(3));
     options.log_bytes_max = 2 * options.log.file_bytes + (prng.below(4) << 17);
+    // The log's limit is what keeps many small heads from filling the store, so it has to be reached first.
+    options.unsealed_bytes_max = options.log_bytes_max + options.log.file_bytes;
     return options;
 }
 

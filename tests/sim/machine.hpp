@@ -1,6 +1,7 @@
 /// tests/sim/machine.hpp - a simulated computer that runs the embedded store, dies in many ways, and starts again.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -29,8 +30,9 @@ class TickingClock final : public ports::Clock {
 
 /// What the process on the machine may still do; shared with all its files.
 struct ProcessState {
-    std::uint64_t kill_after_calls = 0;  ///< the process ends before the n-th I/O call from now; 0 = never
-    bool is_dead = false;                ///< killed, or the power is off
+    std::atomic<std::uint64_t> kill_after_calls{0};  ///< the process ends before the n-th I/O call from now; 0 = never
+    std::atomic<bool> is_dead{false};                ///< killed, or the power is off
+    std::uint64_t sync_us = 0;                       ///< real time that a sync of a file takes
 };
 
 /// Passes everything on to `inner` until the process is killed.

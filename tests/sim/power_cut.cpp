@@ -2,6 +2,7 @@
 /// After every restart: acknowledged writes are there bit by bit, the unfinished one wholly or not at all, nothing is damaged.
 #include <chrono>
 #include <cstdio>
+#include <utility>
 
 #include "sim/arguments.hpp"
 #include "sim/checker.hpp"
@@ -55,14 +56,16 @@ class Story {
 
     End draw_end() {
         const std::uint64_t choice = prng_.below(100);
-        if (choice < 75) return End::cut_at_call;
+        if (choice < 65) return End::cut_at_call;
         if (choice < 85) return End::kill_at_call;
         if (choice < 92) return End::cut;
         return choice < 95 ? End::kill : End::close;
     }
 
     std::string live() {
-        const End end = draw_end();
+        // What a killed process wrote but did not sync is still visible; losing it right afterwards must not be noticed either.
+        const bool follows_kill = std::exchange(was_killed_, false) && prng_.chance(0.5);
+        const End end = follows_kill ? (prng_.chance(0.5) ? End::cut : End::cut_at_call) : draw_end();
         const bool in_recovery = prng_.chance(0.2);
         if (in_recovery) arm(end);
         const auto started = machine_.start();
@@ -72,7 +75,7 @@ class Story {
             what = look_around();
             if (what.empty() && !machine_.is_dead()) {
                 if (!in_recovery) arm(end);
-                what = work();
+                what = work(follows_kill ? prng_.below(3) : 1 + prng_.below(50));
             }
         } else if (!machine_.is_dead()) {
             return "the store does not open: " + started.error().message;
@@ -109,8 +112,8 @@ class Story {
         return what.empty() ? what : "after a restart: " + what;
     }
 
-    std::string work() {
-        for (std::uint64_t left = 1 + prng_.below(50); left > 0 && !machine_.is_dead(); --left) {
+    std::string work(std::uint64_t operations) {
+        for (std::uint64_t left = operations; left > 0 && !machine_.is_dead(); --left) {
             std::string what = one_operation();
             if (!what.empty()) return what;
         }
@@ -153,6 +156,7 @@ class Story {
     std::string finish(End end) {
         if (machine_.is_dead()) {
             const bool was_cut = end == End::cut_at_call || end == End::cut;
+            was_killed_ = !was_cut;
             ++(was_cut ? tally_.cuts : tally_.kills);
             machine_.kill();
             return {};
@@ -168,6 +172,7 @@ class Story {
             if (!closed.ok()) return "close: " + closed.error().message;
         } else {
             ++tally_.kills;
+            was_killed_ = true;
             machine_.kill();
         }
         return {};
@@ -181,6 +186,7 @@ class Story {
     Plan plan_;
     std::string plan_name_;
     int life_ = 0;
+    bool was_killed_ = false;
 };
 
 int run(const Arguments& arguments) {

@@ -53,7 +53,7 @@ void on_both(Body body) {
     }
 }
 
-store::UpdateRequest update_of(const std::string& id) {
+store::UpdateRequest update_of(std::string_view id) {
     store::UpdateRequest request;
     request.collection = "c";
     request.id = id;

@@ -70,7 +70,7 @@ std::shared_ptr<Frame> small_frame() {
 TEST_CASE("frame_reads_back_every_column") {
     Prng prng(1);
     for (int round = 0; round < 100; ++round) {
-        const auto count = static_cast<std::uint32_t>(prng.below(50));
+        const auto count = static_cast<std::uint32_t>(1 + prng.below(50));
         const auto dimension = static_cast<std::uint32_t>(1 + prng.below(70));
         const bool tombstones = prng.chance(0.3);
         const Content content(prng, count, dimension, tombstones);
@@ -198,5 +198,45 @@ TEST_CASE("frame_with_counts_beyond_the_limits_is_refused_though_its_checksum_fi
         CAPTURE(change.offset);
         CHECK_FALSE(parse_frame_head(bytes).ok());
         CHECK_FALSE(parse_frame(bytes).ok());
+    }
+}
+
+TEST_CASE("frame_whose_counts_do_not_fit_its_kind_is_refused_though_its_checksum_fits") {
+    struct Shape {
+        FrameKind kind;
+        std::uint32_t count;
+        bool has_vectors;
+        std::uint32_t dimension;
+        bool fits;
+    };
+    const std::vector<Shape> shapes = {
+        {FrameKind::marker, 0, false, 0, true},
+        {FrameKind::marker, 1, false, 0, false},
+        {FrameKind::put, 1, true, 4, true},
+        {FrameKind::put, 0, true, 4, false},
+        {FrameKind::put, 1, false, 4, false},
+        {FrameKind::put, 1, true, 0, false},
+        {FrameKind::remove, 2, false, 0, true},
+        {FrameKind::remove, 0, false, 0, false},
+        {FrameKind::remove, 2, true, 4, false},
+        {FrameKind::create_collection, 1, false, 0, true},
+        {FrameKind::create_collection, 0, false, 0, false},
+        {FrameKind::create_collection, 2, false, 0, false},
+        {FrameKind::drop_collection, 1, false, 0, true},
+        {FrameKind::drop_collection, 0, false, 0, false},
+    };
+    for (const Shape& shape : shapes) {
+        codec::BodyHead head;
+        head.kind = shape.kind;
+        head.count = shape.count;
+        head.has_vectors = shape.has_vectors;
+        head.dimension = shape.dimension;
+        const codec::FrameLayout layout(head);
+        dvesp::AlignedBuffer buffer(layout.padded);
+        codec::store_body_head(buffer.bytes(), head);
+        codec::store_envelope(buffer.bytes(), {1, 2, 1, 0}, layout, codec::columns_crc(buffer.bytes(), layout));
+        CAPTURE(static_cast<int>(shape.kind));
+        CAPTURE(shape.count);
+        CHECK(parse_frame(buffer.bytes()).ok() == shape.fits);
     }
 }

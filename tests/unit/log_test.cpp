@@ -216,6 +216,27 @@ TEST_CASE("log_marker_is_written_once_however_often_the_store_is_opened_and_clos
     CHECK(markers == 1);
 }
 
+TEST_CASE("log_block_that_is_lost_behind_a_marker_does_not_end_the_log") {
+    Machine machine;
+    Prng prng(1);
+    {
+        const auto database = machine.open();
+        REQUIRE(put(*database, "c", make_records(prng, "before", 3, 4)).ok());
+        machine.settle(150);
+        machine.settle(150);
+        REQUIRE(frames_on(machine.disk).back().view.head.kind == codec::FrameKind::marker);
+        for (std::uint64_t batch = 0; batch < 3; ++batch) {
+            REQUIRE(put(*database, "c", make_records(prng, numbered("b", batch * 10).c_str(), 3, 4)).ok());
+        }
+        machine.disk.end_process();
+    }
+    const FoundFrame lost = put_frames_on(machine.disk)[1];
+    machine.disk.write_raw(lost.path, lost.offset, Blob(lost.view.layout.padded, 0));
+    const auto database = machine.open();
+    CHECK_FALSE(damage_of(*database, "c").empty());
+    CHECK(readable_rows(*database, "c") == 9);
+}
+
 TEST_CASE("log_file_that_is_missing_or_short_is_damage") {
     for (const bool missing : {false, true}) {
         CAPTURE(missing);

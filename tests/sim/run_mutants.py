@@ -1,0 +1,298 @@
+"""Plants one bug at a time into a copy of the storage engine and demands that a simulation notices: the checkers can fail.
+
+usage: .venv/bin/python tests/sim/run_mutants.py [--build build/release] [WORD]     WORD: only mutants whose name contains it
+Each mutant compiles one patched source file and links it before the libraries, so the checkout is never touched. The programs run
+with their default seeds. Last line: `N passed, N failed`; a mutant that nobody notices has failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN_SECONDS_MAX = 600
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`search` must occur exactly once in `file`. `programs` are tried one after the other until one fails."""
+
+    name: str
+    file: str
+    search: str
+    replace: str
+    programs: tuple[str, ...]
+
+
+MUTANTS = [
+    Mutant(
+        "acknowledges before the log is synced",
+        "store/log.cpp",
+        "if (written.ok()) written = file_->sync();",
+        "",
+        ("sim_power_cut",),
+    ),
+    Mutant(
+        "claims that frames are durable which are only being written",
+        "store/log.cpp",
+        "{generation_, seq++, last_log_seq(), prev_crc}",
+        "{generation_, seq, seq, prev_crc}; ++seq",
+        ("sim_power_cut", "sim_flips"),
+    ),
+    Mutant(
+        "does not cut a failed write off",
+        "store/log.cpp",
+        "if (!cut(persist).ok()) {",
+        "cut_pending_ = false;\n        if (false) {",
+        ("sim_io_faults",),
+    ),
+    Mutant(
+        "does not sync the size of a new log file",
+        "store/log.cpp",
+        "DVESP_TRY(made.file->sync());",
+        "",
+        ("sim_power_cut",),
+    ),
+    Mutant(
+        "does not preallocate log files",
+        "store/log.cpp",
+        "files_.create(path, file_bytes, options_.access)",
+        "files_.create(path, 0, options_.access)",
+        ("sim_power_cut",),
+    ),
+    Mutant(
+        "writes only the first frame of a group",
+        "store/log.cpp",
+        "file_->write_pieces(offset_, pieces)",
+        "file_->write_pieces(offset_, std::span<const ByteView>(pieces).first(1))",
+        ("crash_kill9",),
+    ),
+    Mutant(
+        "takes damage to durable frames for a torn tail",
+        "store/log_recovery.cpp",
+        "if (expected_ > durable) return false;",
+        "if (durable < std::numeric_limits<std::uint64_t>::max()) return false;",
+        ("sim_flips",),
+    ),
+    Mutant(
+        "takes every torn tail for damage",
+        "store/log_recovery.cpp",
+        "if (expected_ > durable) return false;",
+        "if (expected_ > durable && heads.empty()) return false;\n        durable = std::max(durable, expected_);",
+        ("sim_power_cut",),
+    ),
+    Mutant(
+        "goes on behind a torn frame",
+        "store/log_recovery.cpp",
+        "for (const FoundHead& head : heads) durable = std::max(durable, head.view.envelope.durable_log_seq);",
+        "for (const FoundHead& head : heads) durable = std::max(durable, head.view.envelope.log_seq);",
+        ("sim_power_cut",),
+    ),
+    Mutant(
+        "overwrites a torn tail in place",
+        "store/log_recovery.cpp",
+        "const bool reusable = !scan.dirty() && ",
+        "const bool reusable = ",
+        ("sim_power_cut",),
+    ),
+    Mutant(
+        "shows frames of a killed process without syncing them",
+        "store/log_recovery.cpp",
+        "DVESP_TRY(file_->sync());",
+        "",
+        ("sim_power_cut",),
+    ),
+    Mutant(
+        "believes frames without their checksum",
+        "codec/frame.cpp",
+        "if (columns_crc(frame, view.layout) != load<std::uint32_t>(frame.data() + at_columns_crc)) {",
+        "if (false) {",
+        ("sim_power_cut", "sim_flips"),
+    ),
+    Mutant(
+        "renames the manifest without syncing the directory",
+        "store/database.cpp",
+        'DVESP_TRY(files.sync_directory(""));\n    manifest_uncertain_',
+        "manifest_uncertain_",
+        ("sim_power_cut",),
+    ),
+    Mutant(
+        "renames the manifest without syncing its bytes",
+        "store/database.cpp",
+        "DVESP_TRY(file->write(0, bytes));\n        DVESP_TRY(file->sync());",
+        "DVESP_TRY(file->write(0, bytes));",
+        ("sim_power_cut",),
+    ),
+    Mutant(
+        "forgets which rows of a segment are dead",
+        "store/database.cpp",
+        "if (dead.count() > 0) entry.dead = dead.serialized();",
+        "",
+        ("sim_power_cut",),
+    ),
+    Mutant(
+        "trims the log without looking at unsealed rows",
+        "store/maintenance.cpp",
+        "if (first != 0) applied = std::min(applied, first - 1);",
+        "static_cast<void>(first);",
+        ("sim_power_cut",),
+    ),
+    Mutant(
+        "counts one frame too many as sealed",
+        "store/maintenance.cpp",
+        "collection.set_applied(sealed->last_log_seq, sealed->last_shard_seq);",
+        "collection.set_applied(sealed->last_log_seq + 1, sealed->last_shard_seq + 1);",
+        ("sim_power_cut",),
+    ),
+    Mutant(
+        "removes files that an uncertain manifest may name",
+        "store/maintenance.cpp",
+        "if (database_.manifest_uncertain_) return persisted;",
+        "",
+        ("sim_io_faults",),
+    ),
+    Mutant(
+        "drops the deaths that came while a segment was written",
+        "store/maintenance.cpp",
+        "if (death != 0 && new_rows[input][row] != index::no_row)",
+        "if (death == 1 && new_rows[input][row] != index::no_row)",
+        ("sim_power_cut", "crash_kill9"),
+    ),
+    Mutant(
+        "removes orphans before the manifest is durable",
+        "store/database_recovery.cpp",
+        'DVESP_TRY(files.sync_directory(""));\n',
+        "",
+        ("sim_power_cut",),
+    ),
+    Mutant(
+        "applies a batch without its last row",
+        "store/collection.cpp",
+        "next.head_rows = head->rows();",
+        "next.head_rows = head->rows() - (view.head.count > 3 ? 1 : 0);",
+        ("sim_power_cut",),
+    ),
+    Mutant(
+        "does not sync segments",
+        "store/segment_writer.cpp",
+        "DVESP_TRY(file_->sync());",
+        "",
+        ("sim_power_cut",),
+    ),
+    Mutant(
+        "does not sync the directory of segments",
+        "store/segment_writer.cpp",
+        "DVESP_TRY(files_.sync_directory(segment_directory));",
+        "",
+        ("sim_power_cut",),
+    ),
+    Mutant(
+        "believes blocks without their checksum",
+        "store/checked_file.cpp",
+        "const bool whole = crc == wanted && !mapping_->damaged();",
+        "const bool whole = (crc == wanted || true) && !mapping_->damaged();",
+        ("sim_flips",),
+    ),
+    Mutant(
+        "accepts a log file that was shortened",
+        "store/log_recovery.cpp",
+        "if (size_ < entry_.file_bytes) shortened_ = true;",
+        "",
+        ("sim_flips",),
+    ),
+]
+
+
+def compiler_of(build: Path, file: str) -> tuple[list[str], Path]:
+    """The compiler call for `file` of cpp/ without its input and output, and the path of the source that was built."""
+    for entry in json.loads((build / "compile_commands.json").read_text(encoding="utf-8")):
+        source = Path(entry["file"])
+        if source.as_posix().endswith(f"/cpp/{file}"):
+            words = shlex.split(entry["command"])
+            output = words.index("-o")
+            kept = [word for index, word in enumerate(words) if index not in (output, output + 1)]
+            return [word for word in kept if word not in ("-c", entry["file"])], source
+    raise SystemExit(f"cpp/{file} is not built in {build}")
+
+
+def link_command(build: Path, program: str) -> list[str]:
+    text = subprocess.run(
+        ["ninja", "-C", str(build), "-t", "commands", f"bin/{program}"], check=True, capture_output=True, text=True
+    ).stdout
+    last = text.strip().splitlines()[-1]
+    return shlex.split(last.removeprefix(": && ").removesuffix(" && :"))
+
+
+def run(command: list[str], directory: Path) -> tuple[int, str]:
+    try:
+        done = subprocess.run(
+            command,
+            cwd=directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=RUN_SECONDS_MAX,
+            text=True,
+            errors="replace",
+        )
+    except subprocess.TimeoutExpired:
+        return 1, f"still running after {RUN_SECONDS_MAX} s"
+    return done.returncode, done.stdout
+
+
+def caught_by(mutant: Mutant, build: Path, scratch: Path) -> tuple[str, str]:
+    """The program that noticed and its first complaint; two empty texts when none did."""
+    compiler, source = compiler_of(build, mutant.file)
+    text = source.read_text(encoding="utf-8")
+    if text.count(mutant.search) != 1:
+        raise SystemExit(f"{mutant.name}: the text to replace is {text.count(mutant.search)} times in {mutant.file}: {mutant.search}")
+    patched = scratch / source.name
+    patched.write_text(text.replace(mutant.search, mutant.replace), encoding="utf-8")
+    made = scratch / "mutant.o"
+    status, output = run([*compiler, "-Wno-error", "-c", str(patched), "-o", str(made)], build)
+    if status != 0:
+        raise SystemExit(f"{mutant.name}: does not compile\n{output[-3000:]}")
+    for program in mutant.programs:
+        words = link_command(build, program)
+        words[words.index("-o") + 1] = str(scratch / program)
+        words.insert(words.index("-o"), str(made))
+        status, output = run(words, build)
+        if status != 0:
+            raise SystemExit(f"{mutant.name}: does not link\n{output[-3000:]}")
+        status, output = run([str(scratch / program)], scratch)
+        if status != 0:
+            complaints = [line for line in output.splitlines() if "FAILED" in line] or output.splitlines()[-1:] or ["crashed"]
+            return program, complaints[0][:160]
+    return "", ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "release")
+    parser.add_argument("word", nargs="?", default="")
+    arguments = parser.parse_args()
+    build: Path = arguments.build.resolve()
+    passed = failed = 0
+    for mutant in MUTANTS:
+        if arguments.word not in mutant.name:
+            continue
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="dvesp-mutant-") as scratch:
+            program, complaint = caught_by(mutant, build, Path(scratch))
+        passed += bool(program)
+        failed += not program
+        verdict = f"caught by {program}: {complaint}" if program else f"NOT CAUGHT by {', '.join(mutant.programs)}"
+        print(f"{mutant.name} ({time.monotonic() - start:.0f} s): {verdict}", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return int(failed > 0 or passed == 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
