@@ -7,6 +7,7 @@ The truth is exact (NumPy, float64), ties count as found.
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,10 @@ def main() -> int:
 
 def _options() -> Any:
     parser = common.parser("recall_states", __doc__ or "")
-    parser.add_argument("--rows", type=int, default=60_000, help="embeddings in the states sealed and compacted")
-    parser.add_argument("--gaussian-rows", type=int, default=20_000, help="1536-d rows")
+    parser.add_argument(
+        "--rows", type=int, default=30_000, help="embeddings in the states sealed and compacted; 60,000 for figures to quote"
+    )
+    parser.add_argument("--gaussian-rows", type=int, default=10_000, help="1536-d rows; 20,000 for figures to quote")
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--metrics", choices=("all", *METRICS), default="all")
     parser.add_argument("--large", action="store_true", help="also 100,000 Gaussian rows of 1536-d, compacted")
@@ -69,13 +72,15 @@ def _measure_metric(
 ) -> dict[str, list[dict[str, Any]]]:
     """All three states of one collection; the cosine one is asked for every metric."""
     asked = METRICS if metric == "cosine" else (metric,)
-    ranks = vectors.ranks(len(data.rows))
     filtered = with_filters and metric == "cosine"
     measured: dict[str, list[dict[str, Any]]] = {"unfiltered": [], "filtered": []}
     for state in STATES:
         with VectorStore(directory / f"{name}-{metric}-{state}", progress=False) as store:
             store.create_collection("default", data.rows.shape[1], metric)
-            row_count = _bring_to(store, data, state, (lambda row: {"rank": int(ranks[row])}) if filtered else None)
+            row_count, sealed = _rows_in(state, *data.rows.shape)
+            ranks = vectors.ranks(row_count)
+            metadata = functools.partial(_document, ranks) if filtered else None
+            _bring_to(store, data.rows[:row_count], sealed, state, metadata)
             now = data.head(row_count, len(data.queries))
             for wanted in asked:
                 truth = truths[wanted] if row_count == len(data.rows) else vectors.Truth(now, wanted)
@@ -86,27 +91,31 @@ def _measure_metric(
                     again = {**label, "state": "compacted again", **_ask(store, now, truth, wanted, {})}
                     measured["unfiltered"].append(again)
             if filtered:
-                measured["filtered"] += _ask_filters(store, now, state, ranks[:row_count])
+                measured["filtered"] += _ask_filters(store, now, state, ranks)
     return measured
 
 
-def _bring_to(store: Any, data: vectors.Vectors, state: str, metadata: Any) -> int:
-    """Fills the collection so that it is in `state`; the number of rows it holds then."""
-    row_count, dimension = data.rows.shape
+def _document(ranks: Any, row: int) -> dict[str, Any]:
+    return {"rank": int(ranks[row])}
+
+
+def _rows_in(state: str, row_count: int, dimension: int) -> tuple[int, int]:
+    """How many rows the collection holds in `state`, and how many of them, the first, are sealed."""
     head_rows = min(row_count // 2, max(HEAD_ROWS_MIN, HEAD_FLOATS_MAX // dimension))
-    row_count = {"head": head_rows, "half": 2 * head_rows}.get(state, row_count)
-    sealed = {"head": 0, "half": head_rows}.get(state, row_count)
+    return {"head": (head_rows, 0), "half": (2 * head_rows, head_rows)}.get(state, (row_count, row_count))
+
+
+def _bring_to(store: Any, rows: Any, sealed: int, state: str, metadata: Any) -> None:
     if sealed:
-        workloads.fill(store, data.rows[:sealed], metadata=metadata)
+        workloads.fill(store, rows[:sealed], metadata=metadata)
         store.flush()
         workloads.wait_until_indexed(store, "default")
-    workloads.fill(store, data.rows[sealed:row_count], first=sealed, metadata=metadata)
+    workloads.fill(store, rows[sealed:], first=sealed, metadata=metadata)
     if state == "compacted":
         store.compact()
     unsealed = store.describe("default").head_rows
-    if unsealed != row_count - sealed:
-        print(f"warning: state {state} has {unsealed} of {row_count} rows in the head", file=sys.stderr)
-    return row_count
+    if unsealed != len(rows) - sealed:
+        print(f"warning: state {state} has {unsealed} of {len(rows)} rows in the head", file=sys.stderr)
 
 
 def _ask(store: Any, data: vectors.Vectors, truth: vectors.Truth, metric: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -121,10 +130,7 @@ def _ask_filters(store: Any, data: vectors.Vectors, state: str, ranks: Any) -> l
     measured = []
     for share in SHARES:
         bound = max(1, round(share * len(ranks)))
-        # Ranks below the bound lie anywhere; in the head state fewer rows are there, so the count is taken, not assumed.
         passing = ranks < bound
-        if not passing.any():
-            continue
         truth = vectors.Truth(data, "cosine", passing=passing)
         answer = _ask(store, data, truth, "cosine", {"filter": {"rank": {"$lt": bound}}})
         measured.append({"state": state, "share": share, "passing": int(np.count_nonzero(passing)), **answer})

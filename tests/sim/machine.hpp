@@ -65,7 +65,13 @@ class Machine {
     [[nodiscard]] Prng& prng() noexcept { return prng_; }
     [[nodiscard]] const store::DatabaseOptions& options() const noexcept { return options_; }
     /// The process that runs, or else the next one, ends before its n-th I/O call from now.
-    void kill_at(std::uint64_t n) noexcept { (store_ ? process_->kill_after_calls : kill_at_) = n; }
+    void kill_at(std::uint64_t n) noexcept {
+        if (store_) {
+            process_->kill_after_calls = n;
+        } else {
+            kill_at_ = n;
+        }
+    }
 
     void advance_ms(std::uint64_t ms);
     /// Runs background jobs and lets time pass until retries and idle markers are over.
