@@ -30,12 +30,12 @@ SYNC_ROWS = 20
 # column: (what it is called, whether less is better)
 COLUMNS = {
     "insert_10k_p50_s": ("10k insert p50 s", True),
-    "insert_10k_p99_s": ("p99 s", True),
-    "single_rows_per_s": ("rows/s one by one", False),
-    "single_rows_per_s_8_threads": ("8 threads", False),
+    "insert_10k_p99_s": ("10k insert p99 s", True),
+    "single_rows_per_s": ("one by one rows/s", False),
+    "single_rows_per_s_8_threads": ("8 threads rows/s", False),
     "load_index_s": ("load + index s", True),
     "search_p50_ms": ("search p50 ms", True),
-    "search_p99_ms": ("p99 ms", True),
+    "search_p99_ms": ("search p99 ms", True),
     "recall": ("recall", False),
     "rss_mb": ("RSS MB", True),
     "anonymous_mb": ("anon MB", True),

@@ -46,8 +46,15 @@ Result<void> Cursor::collect(std::optional<std::string> after) {
     }
     std::sort(rows_.begin(), rows_.end(), [this](const Row& a, const Row& b) {
         if (a.prefix != b.prefix) return a.prefix < b.prefix;
-        return parts_[a.part].source->id(a.row) < parts_[b.part].source->id(b.row);
+        const auto id_a = parts_[a.part].source->id(a.row);
+        const auto id_b = parts_[b.part].source->id(b.row);
+        return id_a < id_b || (id_a == id_b && a.part < b.part);
     });
+    // Where damage hid which row a newer one replaced, both live on: the newest part, which comes first, has the right one.
+    const auto same_id = [this](const Row& a, const Row& b) {
+        return a.prefix == b.prefix && parts_[a.part].source->id(a.row) == parts_[b.part].source->id(b.row);
+    };
+    if (on_damage_ == OnDamage::skip) rows_.erase(std::unique(rows_.begin(), rows_.end(), same_id), rows_.end());
     return {};
 }
 

@@ -116,7 +116,7 @@ std::string age_once(std::uint64_t seed, AgedStore& out) {
     Machine machine(seed, out.options);
     Workload workload(seed, collections_max);
     workload.keep_history();
-    if (seed % 2 == 0) workload.want_large_indexes();
+    if (seed % 3 == 0) workload.want_large_indexes();
     for (int life = 0; life < lives; ++life) {
         std::string what = live(machine, workload, life + 1 == lives);
         if (!what.empty()) return what;

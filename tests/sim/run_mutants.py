@@ -44,8 +44,8 @@ MUTANTS = [
         "claims that frames are durable which are only being written",
         "store/log.cpp",
         "{generation_, seq++, last_log_seq(), prev_crc}",
-        "{generation_, seq, seq, prev_crc}; ++seq",
-        ("sim_power_cut", "sim_flips"),
+        "{generation_, seq, seq, prev_crc};\n        ++seq",
+        ("sim_group_cut",),
     ),
     Mutant(
         "does not cut a failed write off",
@@ -86,7 +86,7 @@ MUTANTS = [
         "takes every torn tail for damage",
         "store/log_recovery.cpp",
         "if (expected_ > durable) return false;",
-        "if (expected_ > durable && heads.empty()) return false;\n        durable = std::max(durable, expected_);",
+        "if (expected_ > durable && !bad_head_) return false;\n        durable = std::max(durable, expected_);",
         ("sim_power_cut",),
     ),
     Mutant(
@@ -94,14 +94,14 @@ MUTANTS = [
         "store/log_recovery.cpp",
         "for (const FoundHead& head : heads) durable = std::max(durable, head.view.envelope.durable_log_seq);",
         "for (const FoundHead& head : heads) durable = std::max(durable, head.view.envelope.log_seq);",
-        ("sim_power_cut",),
+        ("sim_group_cut", "sim_power_cut"),
     ),
     Mutant(
         "overwrites a torn tail in place",
         "store/log_recovery.cpp",
         "const bool reusable = !scan.dirty() && ",
         "const bool reusable = ",
-        ("sim_power_cut",),
+        ("sim_group_cut", "sim_power_cut"),
     ),
     Mutant(
         "shows frames of a killed process without syncing them",

@@ -99,7 +99,7 @@ store::CollectionConfig Workload::draw_config() {
     config.list_count = static_cast<std::uint32_t>(prng_.below(2) * 6);
     if (wants_large_indexes_) {
         config.degree_half = 128;  // about 1 KiB of links a row
-        if (config.index == store::IndexKind::ivf) config.dimension = 400, config.list_count = 60;
+        if (config.index == store::IndexKind::ivf) config.dimension = 320, config.list_count = 60;
     }
     return config;
 }

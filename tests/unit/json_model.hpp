@@ -312,7 +312,8 @@ class JsonMaker {
             if (depth < 3 && prng_.chance(0.25)) {
                 logical(conditions, depth);
             } else {
-                conditions.emplace_back(path(), condition());
+                std::string at = path();  // first: the order of arguments differs between compilers
+                conditions.emplace_back(std::move(at), condition());
             }
         }
         return Json(std::move(conditions));
