@@ -8,6 +8,7 @@
 
 #include "os/clock.hpp"
 #include "os/executor.hpp"
+#include "os/random.hpp"
 #include "sim/arguments.hpp"
 #include "sim/checker.hpp"
 #include "sim/machine.hpp"
@@ -49,7 +50,7 @@ class Story {
         const auto process = std::make_shared<ProcessState>();
         process->sync_us = sync_us;
         auto store = node::EmbeddedStore::open({make_mortal_files(disk_.mount(), process), os::make_clock(),
-                                                std::make_unique<sim::Random>(life_seed), os::make_executor(1, 1)},
+                                                os::make_random(), os::make_executor(1, 1)},
                                                options_);
         if (!store.ok()) return "the store does not open: " + store.error().message;
         store::Database& database = (*store)->database();
@@ -64,7 +65,7 @@ class Story {
             const auto created = database.create_collection(name, writer_config(name), true);
             if (!created.ok()) return "create: " + created.error().message;
         }
-        disk_.power_cut_at(1 + prng_.below(std::uint64_t{16} << prng_.below(6)));
+        disk_.power_cut_at(1 + prng_.below(std::uint64_t{4} << prng_.below(8)));  // often right after the first group
         write_until_dark(database, *process, life_seed);
         disk_.clear_faults();
         store->reset();

@@ -23,13 +23,15 @@ RUN_SECONDS_MAX = 600
 
 @dataclass(frozen=True)
 class Mutant:
-    """`search` must occur exactly once in `file`. `programs` are tried one after the other until one fails."""
+    """`search` must occur exactly once in `file`, and so must those of `more`, further replacements in the same file.
+    `programs` are tried one after the other until one fails."""
 
     name: str
     file: str
     search: str
     replace: str
     programs: tuple[str, ...]
+    more: tuple[tuple[str, str], ...] = ()
 
 
 MUTANTS = [
@@ -96,12 +98,13 @@ MUTANTS = [
         "for (const FoundHead& head : heads) durable = std::max(durable, head.view.envelope.log_seq);",
         ("sim_group_cut", "sim_power_cut"),
     ),
-    Mutant(
-        "overwrites a torn tail in place",
+    Mutant(  # either defence alone is enough, so the bug needs both gone
+        "overwrites a torn tail in place and does not chain frames by prev_crc",
         "store/log_recovery.cpp",
         "const bool reusable = !scan.dirty() && ",
         "const bool reusable = ",
         ("sim_group_cut", "sim_power_cut"),
+        ((" || envelope.prev_crc != prev_crc_", ""),),
     ),
     Mutant(
         "shows frames of a killed process without syncing them",
@@ -251,10 +254,12 @@ def caught_by(mutant: Mutant, build: Path, scratch: Path) -> tuple[str, str]:
     """The program that noticed and its first complaint; two empty texts when none did."""
     compiler, source = compiler_of(build, mutant.file)
     text = source.read_text(encoding="utf-8")
-    if text.count(mutant.search) != 1:
-        raise SystemExit(f"{mutant.name}: the text to replace is {text.count(mutant.search)} times in {mutant.file}: {mutant.search}")
+    for search, replace in ((mutant.search, mutant.replace), *mutant.more):
+        if text.count(search) != 1:
+            raise SystemExit(f"{mutant.name}: the text to replace is {text.count(search)} times in {mutant.file}: {search}")
+        text = text.replace(search, replace)
     patched = scratch / source.name
-    patched.write_text(text.replace(mutant.search, mutant.replace), encoding="utf-8")
+    patched.write_text(text, encoding="utf-8")
     made = scratch / "mutant.o"
     status, output = run([*compiler, "-Wno-error", "-c", str(patched), "-o", str(made)], build)
     if status != 0:
