@@ -83,6 +83,7 @@ Result<std::shared_ptr<IndexFile>> IndexFile::open(ports::Files& files, const Ha
     std::shared_ptr<IndexFile> index(new IndexFile());
     index->hash_ = file;
     auto graph = CheckedFile::open(files, segment_path(file), codec::FileKind::graph);
+    if (!graph.ok() && graph.error().code != ErrorCode::corruption) return graph.error();  // of the disk, not of the file
     auto opened = graph.ok() ? std::move(graph) : CheckedFile::open(files, segment_path(file), codec::FileKind::ivf);
     if (!opened.ok()) return opened.error();
     index->file_ = std::move(*opened);

@@ -1,6 +1,6 @@
-/// tests/crash/kill9.cpp - writer processes are killed at random moments; whoever opens the store next finds all they acknowledged.
-/// The program starts itself as the writer (`--writer DIRECTORY SEED WRITERS`), which reports over its standard output what it is
-/// about to do and what was acknowledged. Seeds are stores; odd ones run without O_DIRECT.
+/// tests/crash/kill9.cpp - writer processes are killed at random moments; whoever opens the store next finds all they
+/// acknowledged. The program starts itself as the writer (`--writer DIRECTORY SEED WRITERS`), which reports over its standard
+/// output what it is about to do and what was acknowledged. Seeds are stores; odd ones run without O_DIRECT.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -42,9 +42,9 @@ store::DatabaseOptions crash_options() {
 }
 
 Result<std::unique_ptr<node::EmbeddedStore>> open_store(const std::string& directory, std::size_t background_threads) {
-    return node::EmbeddedStore::open({os::make_files(directory), os::make_clock(), os::make_random(),
-                                      os::make_executor(background_threads, 1)},
-                                     crash_options());
+    return node::EmbeddedStore::open(
+        {os::make_files(directory), os::make_clock(), os::make_random(), os::make_executor(background_threads, 1)},
+        crash_options());
 }
 
 // ---- the writer process
@@ -55,7 +55,7 @@ struct Message {
     Kind kind = Kind::begin;
     std::uint32_t writer = 0;
     std::uint32_t number = 0;
-    std::uint32_t error = 0;      ///< ErrorCode of `failed`
+    std::uint32_t error = 0;  ///< ErrorCode of `failed`
     std::uint32_t id_count = 0;
 };
 constexpr std::size_t drawn_id_bytes = 36;
@@ -73,10 +73,12 @@ void write_for_ever(store::Database& database, std::uint64_t life_seed, std::uin
         send({Message::Kind::begin, writer, number, 0, 0}, {});
         const Acknowledgement answer = perform(database, operation);
         if (answer.result.ok()) {
-            send({Message::Kind::done, writer, number, 0, static_cast<std::uint32_t>(answer.drawn_ids.size())}, answer.drawn_ids);
+            send({Message::Kind::done, writer, number, 0, static_cast<std::uint32_t>(answer.drawn_ids.size())},
+                 answer.drawn_ids);
         } else {
             send({Message::Kind::failed, writer, number, static_cast<std::uint32_t>(answer.result.error().code), 0}, {});
-            if (answer.result.error().code == ErrorCode::io_failed) std::fprintf(stderr, "writer: %s\n", answer.result.error().message.c_str());
+            if (answer.result.error().code == ErrorCode::io_failed)
+                std::fprintf(stderr, "writer: %s\n", answer.result.error().message.c_str());
         }
     }
 }
@@ -188,7 +190,8 @@ class Story {
     std::string live(std::uint64_t life_seed) {
         const auto writers = static_cast<std::uint32_t>(2 + prng_.below(writers_max - 1));
         Child child(directory_, life_seed, writers, seed_ % 2 == 0);
-        std::this_thread::sleep_for(std::chrono::milliseconds(kill_after_ms_min + prng_.below(kill_after_ms_max - kill_after_ms_min + 1)));
+        std::this_thread::sleep_for(
+            std::chrono::milliseconds(kill_after_ms_min + prng_.below(kill_after_ms_max - kill_after_ms_min + 1)));
         if (!child.kill_and_wait()) return "the writer ended by itself";
         std::string what = follow(child.bytes(), life_seed);
         return what.empty() ? check() : what;
@@ -253,10 +256,12 @@ int run(const Arguments& arguments) {
         if (!what.empty()) verdict.fail(seed, what);
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    std::fprintf(stderr, "%llu kills, %llu operations acknowledged or refused; unfinished ones: %llu kept, %llu gone; %.1f kills a second\n",
-                 static_cast<unsigned long long>(verdict.passed()), static_cast<unsigned long long>(tally.operations),
-                 static_cast<unsigned long long>(tally.kept), static_cast<unsigned long long>(tally.gone),
-                 static_cast<double>(verdict.passed()) / seconds);
+    std::fprintf(
+        stderr,
+        "%llu kills, %llu operations acknowledged or refused; unfinished ones: %llu kept, %llu gone; %.1f kills a second\n",
+        static_cast<unsigned long long>(verdict.passed()), static_cast<unsigned long long>(tally.operations),
+        static_cast<unsigned long long>(tally.kept), static_cast<unsigned long long>(tally.gone),
+        static_cast<double>(verdict.passed()) / seconds);
     return verdict.finish();
 }
 

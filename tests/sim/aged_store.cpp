@@ -32,7 +32,8 @@ std::string live(Machine& machine, Workload& workload, bool is_last) {
         const Attempt attempt = workload.run(machine);
         if (!attempt.violation.empty()) return attempt.name + ": " + attempt.violation;
         if (!attempt.result.ok()) machine.settle_down();
-        if (!attempt.result.ok() && attempt.result.error().code != ErrorCode::unavailable) return attempt.result.error().message;
+        if (!attempt.result.ok() && attempt.result.error().code != ErrorCode::unavailable)
+            return attempt.result.error().message;
         machine.executor().drain();
         if (workload.prng().chance(0.1)) machine.advance_ms(150);
     }
@@ -89,7 +90,8 @@ std::string take_image(sim::Disk& disk, AgedStore& out) {
     if (!parsed.ok()) return parsed.error().message;
     out.files[store::manifest_path] = whole(FileRole::manifest, manifest_bytes);
     for (const codec::LogFileEntry& entry : parsed->manifest.log_files) {
-        AgedFile& file = out.files[store::log_path(entry.number)] = whole(FileRole::log, disk.contents(store::log_path(entry.number)));
+        AgedFile& file = out.files[store::log_path(entry.number)] =
+            whole(FileRole::log, disk.contents(store::log_path(entry.number)));
         find_live_bytes(entry, file);
     }
     for (const std::string& path : disk.paths()) {

@@ -17,7 +17,8 @@ constexpr double distance_gap_max = 1e-4;
 std::string read_collection(store::Database& database, const std::string& name, CollectionModel& out) {
     const auto collection = database.collection(name);
     if (!collection.ok()) return collection.error().message;
-    if (const std::string damage = (*collection)->damage(); !damage.empty()) return "collection '" + name + "' is damaged: " + damage;
+    if (const std::string damage = (*collection)->damage(); !damage.empty())
+        return "collection '" + name + "' is damaged: " + damage;
     out.config = (*collection)->config();
     auto cursor = store::Cursor::open((*collection)->snapshot(), std::nullopt, std::nullopt, store::OnDamage::raise);
     if (!cursor.ok()) return cursor.error().message;
@@ -52,7 +53,8 @@ std::string check_hits(const std::string& name, const CollectionModel& model, co
                        const std::vector<store::Hit>& hits) {
     const std::string where = "collection '" + name + "', " + (kind == SearchKind::exact ? "exact" : "default") + " search: ";
     double nearest = std::numeric_limits<double>::infinity();
-    for (const auto& [id, row] : model.rows) nearest = std::min(nearest, exact_distance(model.config.metric, query, row.vector));
+    for (const auto& [id, row] : model.rows)
+        nearest = std::min(nearest, exact_distance(model.config.metric, query, row.vector));
     if (hits.empty()) return where + "no hits in " + std::to_string(model.rows.size()) + " rows";
     for (const store::Hit& hit : hits) {
         const auto row = model.rows.find(std::string(hit.id));
@@ -61,7 +63,8 @@ std::string check_hits(const std::string& name, const CollectionModel& model, co
         if (std::abs(distance - static_cast<double>(hit.distance)) > distance_gap_max) return where + "a wrong distance";
     }
     const bool is_exact = kind == SearchKind::exact;
-    if (is_exact && static_cast<double>(hits.front().distance) > nearest + distance_gap_max) return where + "missed the nearest row";
+    if (is_exact && static_cast<double>(hits.front().distance) > nearest + distance_gap_max)
+        return where + "missed the nearest row";
     return {};
 }
 
@@ -77,8 +80,8 @@ std::string check_lookup(const store::Collection& collection, const std::string&
     return same_row(row_of(*view, collection.config().dimension), *expected) ? std::string() : where + "another row came back";
 }
 
-std::string check_collection(store::Collection& collection, const CollectionModel& model, const std::vector<std::string>& absent,
-                             Prng& prng) {
+std::string check_collection(store::Collection& collection, const CollectionModel& model,
+                             const std::vector<std::string>& absent, Prng& prng) {
     const auto count = store::count_rows(*collection.snapshot(), nullptr);
     if (!count.ok()) return count.error().message;
     if (*count != model.rows.size()) {
@@ -150,7 +153,8 @@ std::string check_answers(store::Database& database, const State& state, const s
 std::string check_verify(store::Database& database) {
     const auto problems = database.verify("");
     if (!problems.ok()) return "verify: " + problems.error().message;
-    return problems->empty() ? std::string() : "verify found " + std::to_string(problems->size()) + " problems, first: " + problems->front();
+    return problems->empty() ? std::string()
+                             : "verify found " + std::to_string(problems->size()) + " problems, first: " + problems->front();
 }
 
 }  // namespace dvesp::test

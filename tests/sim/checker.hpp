@@ -20,7 +20,8 @@ namespace dvesp::test {
 
 enum class SearchKind : std::uint8_t { exact, by_default, by_index };
 
-/// One search for the five rows nearest to `query`. @return what is wrong with the answer, empty = nothing  @errors of the search
+/// One search for the five rows nearest to `query`. @return what is wrong with the answer, empty = nothing  @errors of the
+/// search
 /// @pre the model has rows
 [[nodiscard]] Result<std::string> check_search(store::Collection& collection, const CollectionModel& model,
                                                const std::vector<float>& query, SearchKind kind);

@@ -85,8 +85,10 @@ class Examination {
     }
 
     std::string judge_open(const Error& error) const {
-        if (error.code != ErrorCode::corruption) return "opening failed as " + std::string(error_info(error.code).name) + ": " + error.message;
-        if (error.message.find(described_) == std::string::npos) return "opening failed without naming the file: " + error.message;
+        if (error.code != ErrorCode::corruption)
+            return "opening failed as " + std::string(error_info(error.code).name) + ": " + error.message;
+        if (error.message.find(described_) == std::string::npos)
+            return "opening failed without naming the file: " + error.message;
         return damage_.role == FileRole::manifest ? std::string() : "the store does not open any more: " + error.message;
     }
 
@@ -94,8 +96,10 @@ class Examination {
     std::string judge(const Error& error) {
         is_read_error_ = true;
         last_error_ = error.message;
-        if (error.code != ErrorCode::corruption) return "damage was reported as " + std::string(error_info(error.code).name) + ": " + error.message;
-        const bool is_named = error.message.find(described_) != std::string::npos || error.message.find("the log") != std::string::npos;
+        if (error.code != ErrorCode::corruption)
+            return "damage was reported as " + std::string(error_info(error.code).name) + ": " + error.message;
+        const bool is_named =
+            error.message.find(described_) != std::string::npos || error.message.find("the log") != std::string::npos;
         return is_named || damage_.role == FileRole::log ? std::string() : "an error names another file: " + error.message;
     }
 
@@ -126,7 +130,8 @@ class Examination {
             if (found.ok() && !*found) return "get '" + id + "' finds nothing, without an error";
             const auto view = found.ok() ? (*found)->source->row((*found)->row) : Result<store::RowView>(found.error());
             std::string what = view.ok() ? std::string() : judge(view.error());
-            if (view.ok() && !same_row(row_of(*view, model.config.dimension), row)) what = "get '" + id + "' returns wrong data";
+            if (view.ok() && !same_row(row_of(*view, model.config.dimension), row))
+                what = "get '" + id + "' returns wrong data";
             if (!what.empty()) return what;
         }
         for (const SearchKind kind : {SearchKind::exact, SearchKind::by_default, SearchKind::by_index}) {
@@ -170,7 +175,8 @@ class Examination {
             const auto rows = (*cursor)->next(50);
             if (!rows.ok()) return "scroll(skip): " + rows.error().message;
             if (rows->empty()) break;
-            for (const store::RowView& view : *rows) seen.insert_or_assign(std::string(view.id), row_of(view, model.config.dimension));
+            for (const store::RowView& view : *rows)
+                seen.insert_or_assign(std::string(view.id), row_of(view, model.config.dimension));
         }
         for (const auto& [id, row] : seen) {
             const auto known = aged_.history.find({name, id});
@@ -276,7 +282,8 @@ int run(const Arguments& arguments) {
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     for (std::size_t role = 0; role < role_count; ++role) {
-        std::fprintf(stderr, "%-9s %5llu flips, %5llu truncations; found at open %5llu, by reading %5llu, by verify alone %5llu\n",
+        std::fprintf(stderr,
+                     "%-9s %5llu flips, %5llu truncations; found at open %5llu, by reading %5llu, by verify alone %5llu\n",
                      role_name(static_cast<FileRole>(role)), static_cast<unsigned long long>(tally.flips[role]),
                      static_cast<unsigned long long>(tally.truncations[role]),
                      static_cast<unsigned long long>(tally.found_at_open[role]),

@@ -49,9 +49,9 @@ class Story {
     std::string live(std::uint64_t life_seed) {
         const auto process = std::make_shared<ProcessState>();
         process->sync_us = sync_us;
-        auto store = node::EmbeddedStore::open({make_mortal_files(disk_.mount(), process), os::make_clock(),
-                                                os::make_random(), os::make_executor(1, 1)},
-                                               options_);
+        auto store = node::EmbeddedStore::open(
+            {make_mortal_files(disk_.mount(), process), os::make_clock(), os::make_random(), os::make_executor(1, 1)},
+            options_);
         if (!store.ok()) return "the store does not open: " + store.error().message;
         store::Database& database = (*store)->database();
         State found;

@@ -69,7 +69,8 @@ class Run {
         const Outcome outcome = error_info(error.code).outcome;
         if (error.message.empty()) return "an error without a message";
         const bool is_clear = outcome == Outcome::not_done || outcome == Outcome::maybe_done;
-        return is_clear ? std::string() : "a failing disk was reported as " + std::string(error_info(error.code).name) + ": " + error.message;
+        return is_clear ? std::string()
+                        : "a failing disk was reported as " + std::string(error_info(error.code).name) + ": " + error.message;
     }
 
     std::string start_with_fault() {
@@ -97,7 +98,8 @@ class Run {
             if (attempt.result.error().code == ErrorCode::unavailable) {
                 machine_.settle_down();
             } else if (!struck_now) {
-                return attempt.name + " failed although nothing is wrong with the disk any more: " + attempt.result.error().message;
+                return attempt.name +
+                       " failed although nothing is wrong with the disk any more: " + attempt.result.error().message;
             }
         }
         if (!struck_now) return {};
@@ -148,7 +150,8 @@ class Run {
         const std::string background = machine_.database().status().background_error;
         if (!background.empty()) return "background work never recovers: " + background;
         std::string what = compare({}, "at the end");
-        if (what.empty()) what = check_answers(machine_.database(), workload_.state(), workload_.deleted_ids(), workload_.prng());
+        if (what.empty())
+            what = check_answers(machine_.database(), workload_.state(), workload_.deleted_ids(), workload_.prng());
         if (what.empty()) what = check_verify(machine_.database());
         return what;
     }
@@ -167,7 +170,8 @@ class Run {
 /// A disk that fills up in the middle of the work.
 class FullDisk {
   public:
-    FullDisk(std::uint64_t seed, std::uint64_t spare_bytes) : machine_(seed, fixed_options()), workload_(seed, collections_max), spare_(spare_bytes) {}
+    FullDisk(std::uint64_t seed, std::uint64_t spare_bytes)
+        : machine_(seed, fixed_options()), workload_(seed, collections_max), spare_(spare_bytes) {}
 
     std::string run() {
         const auto started = machine_.start();
@@ -176,7 +180,8 @@ class FullDisk {
         for (int turn = 0; turn < operations / 2 && what.empty(); ++turn) what = one_operation(false);
         if (!what.empty()) return what;
         machine_.disk().set_capacity(used_bytes() + spare_);
-        for (int turn = 0; turn < 50 * operations && refused_ < refused_enough && what.empty(); ++turn) what = one_operation(true);
+        for (int turn = 0; turn < 50 * operations && refused_ < refused_enough && what.empty(); ++turn)
+            what = one_operation(true);
         if (what.empty() && refused_ == 0) what = "the disk is full and no write was refused";
         if (what.empty()) what = check("on a full disk");
         machine_.kill();
@@ -219,7 +224,8 @@ class FullDisk {
     std::uint64_t used_bytes() {
         constexpr std::uint64_t block_bytes = 4096;
         std::uint64_t bytes = 0;
-        for (const std::string& path : machine_.disk().paths()) bytes += round_up(machine_.disk().contents(path).size(), block_bytes);
+        for (const std::string& path : machine_.disk().paths())
+            bytes += round_up(machine_.disk().contents(path).size(), block_bytes);
         return bytes;
     }
 
@@ -227,7 +233,8 @@ class FullDisk {
         State found;
         std::string what = read_all(machine_.database(), found);
         if (what.empty()) what = difference(workload_.state(), found);
-        if (what.empty()) what = check_answers(machine_.database(), workload_.state(), workload_.deleted_ids(), workload_.prng());
+        if (what.empty())
+            what = check_answers(machine_.database(), workload_.state(), workload_.deleted_ids(), workload_.prng());
         return what.empty() ? what : when + ": " + what;
     }
 

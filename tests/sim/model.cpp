@@ -23,7 +23,8 @@ std::string collection_difference(const std::string& name, const CollectionModel
     for (const auto& [id, row] : expected.rows) {
         const auto other = found.rows.find(id);
         if (other == found.rows.end()) return "collection '" + name + "': row '" + id + "' is lost";
-        if (!same_row(row, other->second)) return "collection '" + name + "': row '" + id + "' " + row_difference(row, other->second);
+        if (!same_row(row, other->second))
+            return "collection '" + name + "': row '" + id + "' " + row_difference(row, other->second);
     }
     for (const auto& [id, row] : found.rows) {
         if (!expected.rows.contains(id)) return "collection '" + name + "': row '" + id + "' should not be there";

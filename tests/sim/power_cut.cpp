@@ -21,7 +21,7 @@ struct Tally {
     std::uint64_t kills = 0;
     std::uint64_t closes = 0;
     std::uint64_t cuts_in_recovery = 0;
-    std::uint64_t batches_kept = 0;   ///< unfinished operations that turned out to be done
+    std::uint64_t batches_kept = 0;  ///< unfinished operations that turned out to be done
     std::uint64_t batches_gone = 0;
     std::uint64_t operations = 0;
 };
@@ -134,7 +134,8 @@ class Story {
         }
         if (!attempt.result.ok() && !is_full) return attempt.name + " failed: " + attempt.result.error().message;
         if (is_full) machine_.settle_down();
-        if (is_full && !machine_.is_dead() && machine_.database().status().unsealed_bytes > machine_.options().unsealed_bytes_max) {
+        if (is_full && !machine_.is_dead() &&
+            machine_.database().status().unsealed_bytes > machine_.options().unsealed_bytes_max) {
             return attempt.name + ": the store stays full: " + machine_.database().status().background_error;
         }
         if (prng_.chance(0.4)) machine_.executor().help();
@@ -200,13 +201,14 @@ int run(const Arguments& arguments) {
         if (!what.empty()) verdict.fail(seed, what);
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    std::fprintf(stderr,
-                 "%llu power cuts (%llu lives ended in recovery), %llu kills, %llu closes, %llu operations; unfinished ones: %llu kept, "
-                 "%llu gone; %.0f cuts a second\n",
-                 static_cast<unsigned long long>(tally.cuts), static_cast<unsigned long long>(tally.cuts_in_recovery),
-                 static_cast<unsigned long long>(tally.kills), static_cast<unsigned long long>(tally.closes),
-                 static_cast<unsigned long long>(tally.operations), static_cast<unsigned long long>(tally.batches_kept),
-                 static_cast<unsigned long long>(tally.batches_gone), static_cast<double>(tally.cuts) / seconds);
+    std::fprintf(
+        stderr,
+        "%llu power cuts (%llu lives ended in recovery), %llu kills, %llu closes, %llu operations; unfinished ones: %llu kept, "
+        "%llu gone; %.0f cuts a second\n",
+        static_cast<unsigned long long>(tally.cuts), static_cast<unsigned long long>(tally.cuts_in_recovery),
+        static_cast<unsigned long long>(tally.kills), static_cast<unsigned long long>(tally.closes),
+        static_cast<unsigned long long>(tally.operations), static_cast<unsigned long long>(tally.batches_kept),
+        static_cast<unsigned long long>(tally.batches_gone), static_cast<double>(tally.cuts) / seconds);
     return verdict.finish();
 }
 

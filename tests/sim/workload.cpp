@@ -201,7 +201,8 @@ Attempt Workload::create(Machine& machine) {
     do step.collection = numbered('c', prng_.below(2 * collections_max_));
     while (state_.contains(step.collection));
     step.config = draw_config();
-    Attempt attempt{"create " + step.collection, {step}, machine.database().create_collection(step.collection, step.config, false), {}};
+    Attempt attempt{
+        "create " + step.collection, {step}, machine.database().create_collection(step.collection, step.config, false), {}};
     finish(attempt);
     return attempt;
 }
@@ -252,7 +253,8 @@ Attempt Workload::update(Machine& machine, const std::string& collection) {
     if (!is_refused) attempt.plan.push_back({Step::Kind::rows, collection, {}, {{id, row}}});
     const auto reply = machine.database().update(request);
     if (!reply.ok()) attempt.result = reply.error();
-    if (reply.ok() && (is_refused || reply->version != row.version)) attempt.violation = "an update answered with a wrong version";
+    if (reply.ok() && (is_refused || reply->version != row.version))
+        attempt.violation = "an update answered with a wrong version";
     const ErrorCode expected = known == model.rows.end() ? ErrorCode::id_not_found : ErrorCode::version_conflict;
     if (!reply.ok() && is_refused && reply.error().code == expected) attempt.result = {};
     finish(attempt);
@@ -310,7 +312,8 @@ Attempt Workload::remove_filtered(Machine& machine, const std::string& collectio
 }
 
 Attempt Workload::drop(Machine& machine, const std::string& collection) {
-    Attempt attempt{"drop " + collection, {{Step::Kind::drop, collection, {}, {}}}, machine.database().drop_collection(collection), {}};
+    Attempt attempt{
+        "drop " + collection, {{Step::Kind::drop, collection, {}, {}}}, machine.database().drop_collection(collection), {}};
     finish(attempt);
     return attempt;
 }

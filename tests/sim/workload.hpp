@@ -14,9 +14,9 @@ namespace dvesp::test {
 /// What became of one operation.
 struct Attempt {
     std::string name;
-    Plan plan;               ///< what it does when it is done
-    Result<void> result;     ///< as the store answered
-    std::string violation;   ///< an answer that is wrong in itself; empty = none
+    Plan plan;              ///< what it does when it is done
+    Result<void> result;    ///< as the store answered
+    std::string violation;  ///< an answer that is wrong in itself; empty = none
 };
 
 /// Draws operations from a seed and keeps the model of what was acknowledged. @threads one

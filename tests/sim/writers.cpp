@@ -163,9 +163,12 @@ WriterLedger::WriterLedger() {
     }
 }
 
-void WriterLedger::begin(std::uint32_t writer, const Operation& operation) { plans_[writer] = plan_of(operation, states_[writer]); }
+void WriterLedger::begin(std::uint32_t writer, const Operation& operation) {
+    plans_[writer] = plan_of(operation, states_[writer]);
+}
 
-std::string WriterLedger::acknowledge(std::uint32_t writer, const Operation& operation, const std::vector<std::string>& drawn_ids) {
+std::string WriterLedger::acknowledge(std::uint32_t writer, const Operation& operation,
+                                      const std::vector<std::string>& drawn_ids) {
     Plan& plan = plans_[writer];
     const bool may_be_refused = operation.kind == OperationKind::insert || operation.kind == OperationKind::update;
     if (plan.empty() && may_be_refused) return "an operation that had to be refused was acknowledged";

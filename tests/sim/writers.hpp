@@ -43,7 +43,8 @@ class WriterLedger {
     /// The writer starts an operation: until it is answered, its outcome is unknown.
     void begin(std::uint32_t writer, const Operation& operation);
     /// @return what is wrong with the answer; empty = nothing
-    [[nodiscard]] std::string acknowledge(std::uint32_t writer, const Operation& operation, const std::vector<std::string>& drawn_ids);
+    [[nodiscard]] std::string acknowledge(std::uint32_t writer, const Operation& operation,
+                                          const std::vector<std::string>& drawn_ids);
     [[nodiscard]] std::string refuse(std::uint32_t writer, const Operation& operation, ErrorCode code);
     /// Compares a store with the ledger and settles the unanswered operations, of each writer for itself.
     /// @return the first difference; empty = none
