@@ -122,7 +122,14 @@ def python_stages(fast: bool) -> list[Stage]:
     stages = [wheel]
     if not fast:
         stages.append(Stage("stubs are current", [[sys.executable, "tools/stubs.py", "--check"]], "command", wheel.name))
-        stages.append(Stage("stubtest", [[f"{tool}/stubtest", "--allowlist", "tools/stubtest_allowlist.txt", "dvesp._native"]], "command", wheel.name))
+        stages.append(
+            Stage(
+                "stubtest",
+                [[f"{tool}/stubtest", "--allowlist", "tools/stubtest_allowlist.txt", "dvesp._native"]],
+                "command",
+                wheel.name,
+            )
+        )
     if files("tests/python/**/test_*.py"):
         chosen = ["-m", "not slow"] if fast else []
         stages.append(Stage("pytest", [[f"{tool}/pytest", *chosen]], "pytest", wheel.name))
