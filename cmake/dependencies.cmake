@@ -21,4 +21,6 @@ endfunction()
 dvesp_headers(expected tl/expected.hpp)
 dvesp_headers(xxhash xxhash.h)
 dvesp_headers(roaring roaring/roaring.h LIBRARY roaring)
-dvesp_headers(hnswlib hnswlib/hnswlib.h HINTS "${CMAKE_SOURCE_DIR}/.venv/include")
+if(DVESP_TESTS)
+    dvesp_headers(hnswlib hnswlib/hnswlib.h HINTS "${CMAKE_SOURCE_DIR}/.venv/include")  # the bar for our own graphs
+endif()

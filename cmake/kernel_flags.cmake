@@ -4,5 +4,5 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     set_property(
         SOURCE "${CMAKE_SOURCE_DIR}/cpp/kernels/avx512.cpp"
         APPEND
-        PROPERTY COMPILE_OPTIONS -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni)
+        PROPERTY COMPILE_OPTIONS -mfma -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni)
 endif()

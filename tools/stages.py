@@ -14,8 +14,7 @@ BIN = Path(sys.executable).parent  # of .venv
 SANITIZER_ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
-    # hnswlib takes the locks of two rows in either order; the reports lose their stacks, so they cannot be told apart.
-    "TSAN_OPTIONS": "halt_on_error=1:detect_deadlocks=0",
+    "TSAN_OPTIONS": "halt_on_error=1",
 }
 FUZZ_RUNS = 5000  # inputs a target in `make test`; `make fuzz` goes on for as long as asked
 

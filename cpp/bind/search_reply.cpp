@@ -1,6 +1,7 @@
 /// bind/search_reply.cpp - runs searches over all queries and exposes the buffers.
 #include "bind/search_reply.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <mutex>
@@ -49,22 +50,27 @@ Result<std::shared_ptr<SearchReply>> SearchReply::run(node::EmbeddedStore& store
     reply->dimension_ = asked.dimension;
     reply->with_vectors_ = asked.include_vectors;
     reply->distances_.assign(asked.count * asked.options.top_k, std::numeric_limits<float>::infinity());
-    if (asked.include_vectors) reply->vectors_.assign(asked.count * asked.options.top_k * asked.dimension, 0.0F);
+    if (asked.include_vectors) {
+        reply->vectors_ = std::make_unique_for_overwrite<float[]>(asked.count * asked.options.top_k * asked.dimension);
+    }
     reply->ids_.resize(asked.count);
     reply->metadata_.resize(asked.count);
     std::mutex error_mutex;
     Result<void> outcome;
-    const auto one = [&](std::size_t query) {
-        const auto hits = search->search(asked.queries + query * asked.dimension);
-        const Result<void> filled = hits.ok() ? reply->fill(query, *hits) : Result<void>(hits.error());
-        if (filled.ok()) return;
+    const auto tile = [&](std::size_t number) {
+        const std::size_t first = number * store::tile_queries;
+        std::vector<std::vector<store::Hit>> hits(std::min(store::tile_queries, asked.count - first));
+        Result<void> done = search->search(asked.queries + first * asked.dimension, hits);
+        for (std::size_t index = 0; index < hits.size() && done.ok(); ++index) done = reply->fill(first + index, hits[index]);
+        if (done.ok()) return;
         const std::scoped_lock lock(error_mutex);
-        outcome = filled;
+        outcome = done;
     };
-    if (asked.count == 1) {
-        one(0);
+    const std::size_t tiles = (asked.count + store::tile_queries - 1) / store::tile_queries;
+    if (tiles == 1) {
+        tile(0);
     } else {
-        database.runner().run(asked.count, one);
+        database.runner().run(tiles, tile);
     }
     if (!outcome.ok()) return outcome.error();
     reply->time_ms_ = static_cast<double>(database.clock().monotonic_ns() - started_ns) / 1e6;
@@ -72,6 +78,10 @@ Result<std::shared_ptr<SearchReply>> SearchReply::run(node::EmbeddedStore& store
 }
 
 Result<void> SearchReply::fill(std::size_t query, const std::vector<store::Hit>& hits) {
+    if (with_vectors_) {
+        const std::size_t start = (query * top_k_ + hits.size()) * dimension_;
+        std::fill(vectors_.get() + start, vectors_.get() + (query + 1) * top_k_ * dimension_, 0.0F);
+    }
     for (std::size_t rank = 0; rank < hits.size(); ++rank) {
         const store::Hit& hit = hits[rank];
         const std::size_t at = query * top_k_ + rank;
@@ -83,7 +93,7 @@ Result<void> SearchReply::fill(std::size_t query, const std::vector<store::Hit>&
         if (!with_vectors_) continue;
         const float* vector = hit.location.source->vector(hit.location.row);
         if (vector == nullptr) return fail(ErrorCode::corruption, hit.location.source->name() + ": damaged (vectors)");
-        std::memcpy(vectors_.data() + at * dimension_, vector, std::size_t{dimension_} * sizeof(float));
+        std::memcpy(vectors_.get() + at * dimension_, vector, std::size_t{dimension_} * sizeof(float));
     }
     return {};
 }
@@ -106,7 +116,7 @@ void SearchReply::define(py::module_& module) {
     reply.def_property_readonly("vectors", [](const std::shared_ptr<SearchReply>& self) -> py::object {
         if (!self->with_vectors_) return py::none();
         return py::array_t<float>({self->count_, std::size_t{self->top_k_}, std::size_t{self->dimension_}},
-                                  self->vectors_.data(), py::cast(self));
+                                  self->vectors_.get(), py::cast(self));
     });
     reply.def_property_readonly("metadata", [](const SearchReply& self) {
         py::list rows;

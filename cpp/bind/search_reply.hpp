@@ -3,6 +3,7 @@
 
 #include <pybind11/numpy.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -37,7 +38,7 @@ class SearchReply {
     bool with_vectors_ = false;
     double time_ms_ = 0;
     std::vector<float> distances_;               ///< [count, top_k]
-    std::vector<float> vectors_;                 ///< [count, top_k, dimension] or empty
+    std::unique_ptr<float[]> vectors_;           ///< [count, top_k, dimension] or nothing
     std::vector<std::vector<std::string>> ids_;  ///< [count][hits]
     std::vector<std::vector<std::vector<std::uint8_t>>> metadata_;
 };

@@ -40,10 +40,13 @@ enum class SectionId : std::uint32_t {
     filter_terms = 17,   ///< keys and postings of the filter index
     links = 18,          ///< u32 [rows, degree] of a graph, 0xffffffff = none
     entry_points = 19,   ///< u32 rows
-    calibration = 20,    ///< effort, recall, cost triples
+    calibration = 20,    ///< effort, recall, cost, rows computed exactly
     centroids = 21,      ///< float32 [lists, dimension]
     list_ends = 22,      ///< u32 [lists]
     list_rows = 23,      ///< u32 [rows], the lists one behind the other
+    walk_codes = 24,     ///< 4-bit codes of a graph's rows
+    walk_ranges = 25,    ///< float32 [2, dimension]: centre and steps of the 4-bit codes
+    walk_terms = 26,     ///< float32 [rows], or absent
 };
 
 struct Section {

@@ -20,8 +20,29 @@ struct HeldOut {
     [[nodiscard]] bool contains(std::uint32_t row) const noexcept { return step != 0 && row % step == 0 && row / step < count; }
 };
 
-/// Runs one held-out query with one effort and reports its candidates.
-using Probe = std::function<GraphHits(const CodedQuery& query, std::uint32_t effort, const RowPredicate& predicate)>;
+/// Accepts all rows but those held out.
+class NotHeldOut final : public RowPredicate {
+  public:
+    explicit NotHeldOut(const HeldOut& held_out) : held_out_(held_out) {}
+    [[nodiscard]] bool accepts(std::uint32_t row) const noexcept override { return !held_out_.contains(row); }
+
+  private:
+    const HeldOut& held_out_;
+};
+
+/// A held-out row that asks for its neighbours.
+struct ProbeQuery {
+    const float* vector = nullptr;  ///< float32 [dimension]
+    const CodedQuery* coded = nullptr;
+};
+
+struct ProbeHits {
+    std::vector<std::uint32_t> rows;  ///< the most promising first, if the index ranks them at all
+    std::uint32_t distance_count = 0;
+};
+
+/// Runs one held-out query with one effort and reports which rows it would compute exactly.
+using Probe = std::function<ProbeHits(const ProbeQuery& query, std::uint32_t effort)>;
 
 /// Tries `efforts` in order until recall is so high that more effort cannot matter.
 /// @errors corruption when a vector cannot be read

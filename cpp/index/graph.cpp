@@ -1,8 +1,8 @@
-/// index/graph.cpp - the graph walk: expand the best unexpanded rows of a sorted pool, two at a time.
+/// index/graph.cpp - the walk.
 #include "index/graph.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <array>
 #include <limits>
 
 #include "kernels/kernels.hpp"
@@ -11,114 +11,126 @@ namespace dvesp::index {
 namespace {
 
 constexpr std::uint32_t expanded_flag = 0x80000000;
-/// Expanding two rows a step gives the prefetcher twice the work to overlap (docs/performance.md).
+/// Expanding two rows a step gives the prefetcher twice the work to overlap (docs/decisions/008).
 constexpr std::uint32_t rows_per_step = 2;
+constexpr std::size_t lane_count = 16;
+constexpr std::size_t line_bytes = 64;
 
-struct PoolEntry {
-    float score;
-    std::uint32_t tagged_row;  ///< expanded_flag | row
-};
-
-/// The best `capacity` rows seen, sorted by score.
-class Pool {
-  public:
-    explicit Pool(std::uint32_t capacity) : capacity_(capacity) { entries_.reserve(capacity + 1); }
-
-    [[nodiscard]] float worst() const noexcept {
-        return entries_.size() < capacity_ ? std::numeric_limits<float>::infinity() : entries_.back().score;
-    }
-    void insert(float score, std::uint32_t row) {
-        const auto at = std::upper_bound(entries_.begin(), entries_.end(), score,
-                                         [](float value, const PoolEntry& entry) { return value < entry.score; });
-        const auto index = static_cast<std::size_t>(at - entries_.begin());
-        entries_.insert(at, {score, row});
-        if (entries_.size() > capacity_) entries_.pop_back();
-        cursor_ = std::min(cursor_, index);
-    }
-    /// The best row that was not expanded yet (and marks it), or no_row.
-    std::uint32_t next() noexcept {
-        for (; cursor_ < entries_.size(); ++cursor_) {
-            std::uint32_t& tagged = entries_[cursor_].tagged_row;
-            if ((tagged & expanded_flag) != 0) continue;
-            const std::uint32_t row = tagged;
-            tagged |= expanded_flag;
-            return row;
-        }
-        return no_row;
-    }
-    [[nodiscard]] const std::vector<PoolEntry>& entries() const noexcept { return entries_; }
-
-  private:
-    std::uint32_t capacity_;
-    std::size_t cursor_ = 0;
-    std::vector<PoolEntry> entries_;
-};
-
-void begin_epoch(SearchScratch& scratch, std::uint32_t rows) {
-    if (scratch.visited.size() < rows) {
-        scratch.visited.assign(rows, 0);
-        scratch.epoch = 0;
-    }
-    if (++scratch.epoch == 0) {
-        std::fill(scratch.visited.begin(), scratch.visited.end(), std::uint16_t{0});
-        scratch.epoch = 1;
-    }
-}
-
-/// Adds the rows of `links` that this search has not seen to the batch.
-void collect_unvisited(std::span<const std::uint32_t> links, std::uint32_t rows, SearchScratch& scratch) {
-    for (const std::uint32_t row : links) {
-        if (row >= rows || scratch.visited[row] == scratch.epoch) continue;  // no_row is beyond every row
-        scratch.visited[row] = scratch.epoch;
-        scratch.batch.push_back(row);
-    }
-}
-
-/// Scores the batch and offers its rows to the pool; returns how many there were.
-std::uint32_t score_batch(const CodeView& codes, const CodedQuery& query, SearchScratch& scratch, Pool& pool) {
-    const std::size_t stride = query.coding().stride();
-    const std::vector<std::uint32_t>& batch = scratch.batch;
-    scratch.dots.resize(batch.size());
-    kernels::best().code_dots_at(query.code(), reinterpret_cast<const std::int8_t*>(codes.codes), stride,
-                                 query.coding().dimension(), batch.data(), batch.size(), scratch.dots.data());
-    for (std::size_t index = 0; index < batch.size(); ++index) {
-        const std::uint8_t* code = codes.codes + std::size_t{batch[index]} * stride;
-        const float score = query.estimate(scratch.dots[index], constants_of(code, stride)).score;
-        if (score < pool.worst()) pool.insert(score, batch[index]);
-    }
-    return static_cast<std::uint32_t>(batch.size());
+void prefetch(const void* start, std::size_t bytes) noexcept {
+    const auto* at = static_cast<const char*>(start);
+    for (std::size_t offset = 0; offset < bytes; offset += line_bytes) __builtin_prefetch(at + offset);
 }
 
 }  // namespace
 
-GraphHits search_graph(const GraphView& graph, const CodeView& codes, const CodedQuery& query, std::uint32_t ef,
-                       const RowPredicate& predicate, SearchScratch& scratch) {
-    GraphHits hits;
-    if (codes.rows == 0) return hits;
-    begin_epoch(scratch, codes.rows);
-    Pool pool(std::clamp(ef, 1U, pool_size_max));
-    scratch.batch.clear();
-    collect_unvisited(graph.entry_points, codes.rows, scratch);
-    hits.distance_count += score_batch(codes, query, scratch, pool);
-    while (true) {
-        scratch.batch.clear();
-        std::uint32_t expanded = 0;
-        for (; expanded < rows_per_step; ++expanded) {
-            const std::uint32_t row = pool.next();
-            if (row == no_row) break;
-            collect_unvisited(graph.links.subspan(std::size_t{row} * graph.degree, graph.degree), codes.rows, scratch);
+void SearchScratch::begin(std::uint32_t rows, std::size_t capacity) {
+    for (std::size_t at = 0; at < touched_count_; ++at) visited_[touched_[at] / 32] = 0;
+    touched_count_ = 0;
+    const std::size_t words = std::size_t{rows} / 32 + 1;
+    if (visited_.size() < words) visited_.resize(words, 0);
+    const std::size_t padded = round_up(capacity + 1, lane_count);
+    if (pool_.size() < padded * 8) pool_ = AlignedBuffer(padded * 8);
+    pool_scores_ = reinterpret_cast<float*>(pool_.data());
+    pool_rows_ = reinterpret_cast<std::uint32_t*>(pool_scores_ + padded);
+    std::fill(pool_scores_, pool_scores_ + padded, std::numeric_limits<float>::infinity());
+    pool_size_ = 0;
+    capacity_ = capacity;
+}
+
+/// One search under way. Each step has two halves, so that what the first asks memory for is there when the second runs.
+class Walk {
+  public:
+    void start(const GraphView& graph, const GraphTask& task) {
+        graph_ = &graph;
+        query_ = task.query;
+        scratch_ = task.scratch;
+        scratch_->begin(graph.rows, std::clamp(task.ef, 1U, pool_size_max));
+        cursor_ = 0;
+        first_new_ = 0;
+        collect(graph.entry_points);
+    }
+
+    /// Scores the rows collected before and asks for the links of the next best.
+    void score() {
+        SearchScratch& scratch = *scratch_;
+        const std::size_t count = scratch.touched_count_ - first_new_;
+        if (scratch.new_scores_.size() < count) scratch.new_scores_.resize(count + lane_count);
+        const std::uint32_t* rows = scratch.touched_.data() + first_new_;
+        const kernels::Kernels& kernel = kernels::best();
+        kernel.nibble_scores_at(query_->code(), graph_->codes, graph_->coding->block_count(), graph_->terms,
+                                query_->term_scale(), rows, count, scratch.new_scores_.data());
+        const std::size_t lowest = kernel.pool_offer(scratch.pool_scores_, scratch.pool_rows_, &scratch.pool_size_,
+                                                     scratch.capacity_, scratch.new_scores_.data(), rows, count);
+        cursor_ = std::min(cursor_, lowest);
+        std::uint32_t asked = 0;
+        for (std::size_t at = cursor_; at < scratch.pool_size_ && asked < rows_per_step; ++at) {
+            const std::uint32_t row = scratch.pool_rows_[at];
+            if ((row & expanded_flag) != 0) continue;
+            prefetch(links_of(row), graph_->degree * sizeof(std::uint32_t));
+            ++asked;
         }
-        if (expanded == 0) break;
-        hits.distance_count += score_batch(codes, query, scratch, pool);
     }
-    const std::size_t stride = query.coding().stride();
-    for (const PoolEntry& entry : pool.entries()) {
-        const std::uint32_t row = entry.tagged_row & ~expanded_flag;
-        if (!predicate.accepts(row)) continue;
-        const RowConstants& constants = constants_of(codes.codes + std::size_t{row} * stride, stride);
-        hits.candidates.push_back({entry.score - query.margin(constants), row});
+
+    /// Takes the best rows that were not expanded and asks for the codes of what they link to; false: the search is over.
+    bool expand() {
+        SearchScratch& scratch = *scratch_;
+        first_new_ = scratch.touched_count_;
+        std::uint32_t expanded = 0;
+        for (; cursor_ < scratch.pool_size_ && expanded < rows_per_step; ++cursor_) {
+            const std::uint32_t row = scratch.pool_rows_[cursor_];
+            if ((row & expanded_flag) != 0) continue;
+            scratch.pool_rows_[cursor_] = row | expanded_flag;
+            collect({links_of(row), graph_->degree});
+            ++expanded;
+        }
+        if (expanded > 0) return true;
+        for (std::size_t at = 0; at < scratch.pool_size_; ++at) scratch.pool_rows_[at] &= ~expanded_flag;
+        return false;
     }
-    return hits;
+
+  private:
+    [[nodiscard]] const std::uint32_t* links_of(std::uint32_t row) const noexcept {
+        return graph_->links.data() + std::size_t{row} * graph_->degree;
+    }
+
+    void collect(std::span<const std::uint32_t> links) {
+        std::vector<std::uint32_t>& touched = scratch_->touched_;
+        const std::size_t before = scratch_->touched_count_;
+        if (touched.size() < before + links.size() + lane_count) touched.resize(2 * (before + links.size()) + 1024);
+        const std::size_t after = before + kernels::best().take_unvisited(links.data(), links.size(), scratch_->visited_.data(),
+                                                                          touched.data() + before);
+        scratch_->touched_count_ = after;
+        const std::size_t stride = graph_->coding->stride();
+        for (std::size_t at = before; at < after; ++at) {
+            prefetch(graph_->codes + touched[at] * stride, stride);
+            if (graph_->terms != nullptr) __builtin_prefetch(graph_->terms + touched[at]);
+        }
+    }
+
+    const GraphView* graph_ = nullptr;
+    const FourBitQuery* query_ = nullptr;
+    SearchScratch* scratch_ = nullptr;
+    std::size_t cursor_ = 0;     ///< no row of the pool before it waits to be expanded
+    std::size_t first_new_ = 0;  ///< of touched_: what the current step collected
+};
+
+void search_graph(const GraphView& graph, std::span<const GraphTask> tasks) {
+    std::array<Walk, walks_at_once> walks;
+    std::size_t started = 0;
+    std::size_t running = 0;
+    while (running < walks_at_once && started < tasks.size()) walks[running++].start(graph, tasks[started++]);
+    while (running > 0) {
+        for (std::size_t index = 0; index < running; ++index) walks[index].score();
+        for (std::size_t index = 0; index < running;) {
+            if (walks[index].expand()) {
+                ++index;
+            } else if (started < tasks.size()) {
+                walks[index++].start(graph, tasks[started++]);
+            } else {
+                walks[index] = walks[--running];
+            }
+        }
+    }
 }
 
 }  // namespace dvesp::index

@@ -1,46 +1,67 @@
-/// index/graph.hpp - best-first search on a flattened proximity graph over int8 codes.
-/// Source: HNSW (Malkov & Yashunin 2018), bottom layer; the linear candidate pool of NSG (Fu et al. 2019), section 3.
+/// index/graph.hpp - best-first search on a flat proximity graph over 4-bit codes.
+/// Several searches take turns on one core: while one waits for memory that it asked for, the others compute. What a search
+/// finds does not depend on who took turns with it.
+/// Source: the linear candidate pool of NSG (Fu et al. 2019), section 3; interleaving as in AMAC (Kocberber et al. 2015).
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "index/rerank.hpp"
+#include "index/four_bit.hpp"
 
 namespace dvesp::index {
 
 inline constexpr std::uint32_t pool_size_max = 8192;  ///< largest `ef` that is honoured
+inline constexpr std::size_t walks_at_once = 4;       ///< as many as hide a read from memory (docs/decisions/008)
 
-/// A graph in memory or in a mapped file. Not owned.
-struct GraphView {
-    std::span<const std::uint32_t> links;         ///< [rows * degree], no_row where a row has fewer
-    std::span<const std::uint32_t> entry_points;  ///< at least one row when there are rows
-    std::uint32_t degree = 0;
-};
-
-/// Coded rows one behind the other; not owned.
+/// Coded rows (codes.hpp) one behind the other; not owned.
 struct CodeView {
     const std::uint8_t* codes = nullptr;
     std::uint32_t rows = 0;
 };
 
+/// A graph in memory. Not owned. Every link and entry point is below `rows` (checked when a file is loaded).
+struct GraphView {
+    const FourBitCoding* coding = nullptr;
+    const std::uint8_t* codes = nullptr;          ///< [rows * stride], aligned to 64
+    const float* terms = nullptr;                 ///< [rows], or nullptr when the coding has none
+    std::span<const std::uint32_t> links;         ///< [rows * degree]; no_row ends a list that is shorter
+    std::span<const std::uint32_t> entry_points;  ///< at least one row when there are rows
+    std::uint32_t degree = 0;
+    std::uint32_t rows = 0;
+};
+
 /// Working memory of one search at a time; reuse it, allocation costs more than a search.
-struct SearchScratch {
-    std::vector<std::uint16_t> visited;  ///< epoch of the last visit by row
-    std::uint16_t epoch = 0;
-    std::vector<std::uint32_t> batch;
-    std::vector<std::int32_t> dots;
+class SearchScratch {
+  public:
+    /// Rows of the pool, nearest first, after a search.
+    [[nodiscard]] std::span<const std::uint32_t> found() const noexcept { return {pool_rows_, pool_size_}; }
+    [[nodiscard]] std::uint32_t distance_count() const noexcept { return static_cast<std::uint32_t>(touched_count_); }
+
+  private:
+    friend class Walk;
+    void begin(std::uint32_t rows, std::size_t capacity);
+
+    std::vector<std::uint32_t> visited_;  ///< a bit for each row, all clear between searches
+    std::vector<std::uint32_t> touched_;  ///< the first touched_count_ are the rows whose bit is set
+    std::size_t touched_count_ = 0;
+    std::vector<float> new_scores_;
+    AlignedBuffer pool_;
+    float* pool_scores_ = nullptr;
+    std::uint32_t* pool_rows_ = nullptr;
+    std::size_t pool_size_ = 0;
+    std::size_t capacity_ = 0;
 };
 
-struct GraphHits {
-    std::vector<Candidate> candidates;  ///< the pool's rows that the predicate accepts
-    std::uint32_t distance_count = 0;   ///< codes compared
+/// One search to be run: what goes in, and where its pool is found afterwards.
+struct GraphTask {
+    const FourBitQuery* query = nullptr;
+    std::uint32_t ef = 0;  ///< 1..pool_size_max
+    SearchScratch* scratch = nullptr;
 };
 
-/// Walks the graph with a pool of `ef` (1..pool_size_max) rows; links that point outside are ignored.
-/// @cost about ef * degree code distances  @threads one per scratch
-[[nodiscard]] GraphHits search_graph(const GraphView& graph, const CodeView& codes, const CodedQuery& query, std::uint32_t ef,
-                                     const RowPredicate& predicate, SearchScratch& scratch);
+/// Runs the tasks, up to walks_at_once of them in turns. @cost about ef * degree code distances each
+void search_graph(const GraphView& graph, std::span<const GraphTask> tasks);
 
 }  // namespace dvesp::index

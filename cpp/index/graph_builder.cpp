@@ -1,174 +1,388 @@
-/// index/graph_builder.cpp - hnswlib inserts rows in parallel; the bottom layer is flattened and made reachable.
+/// index/graph_builder.cpp - batches of rows: search, pick links, link back.
 #include "index/graph_builder.hpp"
 
-#include <hnswlib/hnswlib.h>
-
 #include <algorithm>
-#include <cstring>
-#include <exception>
-#include <memory>
+#include <cmath>
+#include <numeric>
+#include <utility>
 
+#include "base/prng.hpp"
 #include "index/calibration.hpp"
-#include "index/row_distance.hpp"
+#include "index/link_pruning.hpp"
 
 namespace dvesp::index {
 namespace {
 
-/// Entry points are all rows of the lowest layer that has at most this many: a scan of them replaces the upper layers.
-constexpr std::size_t entry_points_max = 256;
-constexpr std::uint32_t rows_per_piece = 256;
-constexpr std::size_t level_seed = 100;
-const std::vector<std::uint32_t> efforts = {10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512};
+/// A picked neighbour covers what is nearer to it than to the row by this factor of the squared distance (docs/decisions/008).
+constexpr float prune_slack = 1.1F;
+/// Lists grow to this share beyond the degree before they are pruned, which spares most prunings.
+constexpr double list_slack = 1.5;
+constexpr std::uint32_t batch_share = 50;  ///< no batch is larger than one row in so many
+constexpr std::uint32_t batch_rows_min = 64;
+constexpr std::uint32_t tile_rows = 16;
+constexpr std::uint32_t targets_per_piece = 256;
+constexpr std::uint64_t order_seed = 9;
+/// How far from an unreachable row a list with room is looked for.
+constexpr std::size_t rescue_rows_max = 512;
+const std::vector<std::uint32_t> efforts = {10, 12,  16,  20,  24,  32,  40,  48,  56,  64,  80,
+                                            96, 112, 128, 160, 192, 256, 384, 512, 768, 1024};
 
-/// Tells hnswlib that a point is just a row number, so the graph holds links and nothing else.
-class RowSpace final : public hnswlib::SpaceInterface<float> {
+/// Link lists with room to grow.
+class Lists {
   public:
-    explicit RowSpace(const RowDistance& distance) : distance_(distance) {}
-    std::size_t get_data_size() override { return sizeof(std::uint32_t); }
-    hnswlib::DISTFUNC<float> get_dist_func() override {
-        return [](const void* a, const void* b, const void* distance) {
-            std::uint32_t row_a = 0;
-            std::uint32_t row_b = 0;
-            std::memcpy(&row_a, a, sizeof row_a);
-            std::memcpy(&row_b, b, sizeof row_b);
-            return (*static_cast<const RowDistance*>(distance))(row_a, row_b);
-        };
+    Lists(std::uint32_t rows, std::uint32_t capacity)
+        : capacity_(capacity), links_(std::size_t{rows} * capacity, no_row), sizes_(rows, 0) {}
+
+    [[nodiscard]] std::span<const std::uint32_t> of(std::uint32_t row) const noexcept {
+        return {links_.data() + std::size_t{row} * capacity_, sizes_[row]};
     }
-    void* get_dist_func_param() override { return const_cast<RowDistance*>(&distance_); }
+    [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
+    [[nodiscard]] const std::vector<std::uint32_t>& links() const noexcept { return links_; }
+    bool append(std::uint32_t row, std::uint32_t link) noexcept {
+        if (sizes_[row] == capacity_) return false;
+        links_[std::size_t{row} * capacity_ + sizes_[row]++] = link;
+        return true;
+    }
+    void assign(std::uint32_t row, const std::vector<std::uint32_t>& links) noexcept {
+        std::uint32_t* list = links_.data() + std::size_t{row} * capacity_;
+        std::copy(links.begin(), links.end(), list);
+        std::fill(list + links.size(), list + capacity_, no_row);
+        sizes_[row] = static_cast<std::uint16_t>(links.size());
+    }
 
   private:
-    const RowDistance& distance_;
+    std::uint32_t capacity_;
+    std::vector<std::uint32_t> links_;
+    std::vector<std::uint16_t> sizes_;
 };
 
-using Hnsw = hnswlib::HierarchicalNSW<float>;
-
-/// The bottom layer and the entry points of `hnsw`, with rows as names; rows not inserted yet have no links.
-Graph flatten(const Hnsw& hnsw, std::uint32_t rows) {
-    Graph graph;
-    graph.degree = static_cast<std::uint32_t>(hnsw.maxM0_);
-    graph.links.assign(std::size_t{rows} * graph.degree, no_row);
-    const std::size_t count = hnsw.cur_element_count;
-    std::vector<std::size_t> level_counts(static_cast<std::size_t>(hnsw.maxlevel_) + 2, 0);
-    for (hnswlib::tableint node = 0; node < count; ++node) {
-        const auto row = static_cast<std::uint32_t>(hnsw.getExternalLabel(node));
-        hnswlib::linklistsizeint* list = hnsw.get_linklist0(node);
-        const std::size_t size = hnsw.getListCount(list);
-        const auto* neighbors = reinterpret_cast<const hnswlib::tableint*>(list + 1);
-        std::uint32_t* out = graph.links.data() + std::size_t{row} * graph.degree;
-        for (std::size_t index = 0; index < size; ++index) {
-            out[index] = static_cast<std::uint32_t>(hnsw.getExternalLabel(neighbors[index]));
-        }
-        for (int level = 0; level <= hnsw.element_levels_[node]; ++level) ++level_counts[static_cast<std::size_t>(level)];
-    }
-    std::size_t level = 0;
-    while (level_counts[level] > entry_points_max) ++level;
-    const auto entry = static_cast<std::uint32_t>(hnsw.getExternalLabel(hnsw.enterpoint_node_));
-    graph.entry_points.push_back(entry);
-    for (hnswlib::tableint node = 0; node < count; ++node) {
-        const auto row = static_cast<std::uint32_t>(hnsw.getExternalLabel(node));
-        if (hnsw.element_levels_[node] >= static_cast<int>(level) && row != entry) graph.entry_points.push_back(row);
-    }
-    std::sort(graph.entry_points.begin() + 1, graph.entry_points.end());
-    return graph;
-}
-
-void mark_reachable(const Graph& graph, std::vector<std::uint32_t> stack, std::vector<bool>& reached) {
-    while (!stack.empty()) {
-        const std::uint32_t row = stack.back();
-        stack.pop_back();
-        if (reached[row]) continue;
-        reached[row] = true;
-        for (std::uint32_t slot = 0; slot < graph.degree; ++slot) {
-            const std::uint32_t next = graph.links[std::size_t{row} * graph.degree + slot];
-            if (next != no_row && !reached[next]) stack.push_back(next);
-        }
-    }
-}
-
-/// A row that no path leads to becomes an entry point, with all that it leads to. (Duplicates cause this.)
-void make_reachable(Graph& graph, std::uint32_t rows) {
-    std::vector<bool> reached(rows, false);
-    mark_reachable(graph, graph.entry_points, reached);
-    for (std::uint32_t row = 0; row < rows; ++row) {
-        if (reached[row]) continue;
-        graph.entry_points.push_back(row);
-        mark_reachable(graph, {row}, reached);
-    }
-}
+/// What one thread works with.
+struct Bench {
+    std::vector<SearchScratch> scratches{tile_rows};
+    std::vector<Neighbor> candidates;
+    std::vector<std::uint32_t> picked;
+};
 
 class GraphBuild {
   public:
-    GraphBuild(const Coding& coding, Metric metric, const CodeView& codes, const GraphParameters& parameters,
-               BuildControl& control)
-        : codes_(codes),
-          distance_(coding, metric, codes.codes),
-          space_(distance_),
-          hnsw_(std::make_unique<Hnsw>(&space_, codes.rows, parameters.degree_half, parameters.ef_construction, level_seed)),
-          control_(control) {}
+    GraphBuild(const Coding& coding, Metric metric, const CodeView& codes, const VectorSource& vectors,
+               const GraphParameters& parameters, TaskRunner& runner, BuildControl& control)
+        : coding_(coding),
+          codes_(codes),
+          vectors_(vectors),
+          parameters_(parameters),
+          runner_(runner),
+          control_(control),
+          distance_(coding, metric, codes.codes, codes.rows),
+          metric_(metric),
+          held_out_(codes.rows),
+          lists_(codes.rows, static_cast<std::uint32_t>(2 * parameters.degree_half * list_slack)),
+          benches_(std::max<std::size_t>(1, runner.parallelism())) {}
 
-    /// Inserts the rows for which `wanted` holds. The first alone, for hnswlib needs one entry point before threads start.
-    template <class Wanted>
-    void insert(TaskRunner& runner, Wanted wanted) {
-        const std::uint32_t piece_count = (codes_.rows + rows_per_piece - 1) / rows_per_piece;
-        std::uint32_t first = 0;
-        while (first < codes_.rows && !wanted(first)) ++first;
-        if (first == codes_.rows) return;
-        add(first);
-        runner.run(piece_count, [&](std::size_t piece) {
-            const auto start = static_cast<std::uint32_t>(piece) * rows_per_piece;
-            const std::uint32_t stop = std::min(codes_.rows, start + rows_per_piece);
-            for (std::uint32_t row = std::max(start, first + 1); row < stop && !control_.cancelled; ++row) {
-                if (wanted(row)) add(row);
+    Result<Graph> run() {
+        graph_.degree = 2 * parameters_.degree_half;
+        graph_.rows = codes_.rows;
+        DVESP_TRY(encode());
+        std::vector<std::uint32_t> order = insertion_order();
+        const auto held_out_start = order.end() - static_cast<std::ptrdiff_t>(held_out_.count);
+        DVESP_TRY(insert_all({order.begin(), held_out_start}));
+        if (held_out_.count > 0) {
+            DVESP_TRY(calibrate_partial());
+            DVESP_TRY(insert_all({held_out_start, order.end()}));
+        }
+        finish_lists();
+        make_reachable();
+        graph_.links = std::move(final_links_);
+        return std::move(graph_);
+    }
+
+  private:
+    static Error damaged() { return fail(ErrorCode::corruption, "a vector is damaged"); }
+    static Error cancelled() { return fail(ErrorCode::unavailable, "building the index was cancelled"); }
+
+    Result<void> encode() {
+        graph_.coding = FourBitCoding::train(metric_, coding_.dimension(), codes_.rows, vectors_);
+        if (graph_.coding.empty()) return damaged();
+        const FourBitCoding& coding = graph_.coding.front();
+        graph_.codes = AlignedBuffer::of_huge_pages(codes_.rows * coding.stride());
+        const bool augmented = metric_ == Metric::dot_product;
+        if (coding.has_terms()) graph_.terms.resize(codes_.rows);
+        if (augmented) build_terms_.resize(codes_.rows);
+        std::atomic<bool> whole{true};
+        runner_.run((codes_.rows + targets_per_piece - 1) / targets_per_piece, [&](std::size_t piece) {
+            const auto first = static_cast<std::uint32_t>(piece * targets_per_piece);
+            const std::uint32_t stop = std::min(codes_.rows, first + targets_per_piece);
+            for (std::uint32_t row = first; row < stop; ++row) {
+                const float* vector = vectors_.vector(row);
+                if (vector == nullptr) {
+                    whole = false;
+                    return;
+                }
+                const float term = coding.encode(vector, graph_.codes.data() + row * coding.stride());
+                if (coding.has_terms()) graph_.terms[row] = term;
+                if (augmented) build_terms_[row] = distance_.added_coordinate(row);
+            }
+        });
+        if (!whole) return damaged();
+        return {};
+    }
+
+    /// The row nearest to the centre first, then the others in an order without pattern, those held out last.
+    std::vector<std::uint32_t> insertion_order() {
+        std::uint32_t middle = 0;
+        float least = std::numeric_limits<float>::infinity();
+        for (std::uint32_t row = 0; row < codes_.rows; ++row) {
+            const float gap = constants_of(codes_.codes + std::size_t{row} * coding_.stride(), coding_.stride()).centered_norm2;
+            if (gap < least && !held_out_.contains(row)) {
+                least = gap;
+                middle = row;
+            }
+        }
+        std::vector<std::uint32_t> order(codes_.rows);
+        std::iota(order.begin(), order.end(), 0U);
+        Prng prng(order_seed);
+        for (std::size_t left = order.size(); left > 1; --left) std::swap(order[left - 1], order[prng.below(left)]);
+        std::stable_partition(order.begin(), order.end(), [&](std::uint32_t row) { return !held_out_.contains(row); });
+        std::iter_swap(order.begin(), std::find(order.begin(), order.end(), middle));
+        graph_.entry_points = {middle};
+        return order;
+    }
+
+    GraphView building_view() const noexcept {
+        GraphView view = graph_.view();
+        view.links = lists_.links();
+        view.degree = lists_.capacity();
+        if (!build_terms_.empty()) view.terms = build_terms_.data();
+        return view;
+    }
+
+    Result<void> insert_all(std::span<const std::uint32_t> rows) {
+        std::size_t done = inserted_ == 0 ? 1 : 0;  // the entry point has nobody to link to
+        inserted_ += done;
+        while (done < rows.size()) {
+            const std::size_t limit = std::max<std::size_t>(batch_rows_min, codes_.rows / batch_share);
+            const std::size_t count = std::min({rows.size() - done, inserted_, limit});
+            insert_batch(rows.subspan(done, count));
+            if (control_.cancelled) return cancelled();
+            if (damaged_) return damaged();
+            done += count;
+            inserted_ += count;
+            control_.rows_done.fetch_add(count, std::memory_order_relaxed);
+        }
+        return {};
+    }
+
+    void insert_batch(std::span<const std::uint32_t> rows) {
+        // Rows of one batch do not see each other; their lists are written when all of them have searched.
+        std::vector<std::vector<std::uint32_t>> picked(rows.size());
+        const std::size_t tiles = (rows.size() + tile_rows - 1) / tile_rows;
+        share_out(tiles, [&](std::size_t tile, Bench& bench) {
+            const std::size_t first = tile * tile_rows;
+            search_tile(rows.subspan(first, std::min<std::size_t>(tile_rows, rows.size() - first)), bench,
+                        std::span(picked).subspan(first));
+        });
+        if (control_.cancelled || damaged_) return;
+        std::vector<std::pair<std::uint32_t, std::uint32_t>> backward;
+        for (std::size_t index = 0; index < rows.size(); ++index) {
+            lists_.assign(rows[index], picked[index]);
+            for (const std::uint32_t target : picked[index]) backward.emplace_back(target, rows[index]);
+        }
+        std::sort(backward.begin(), backward.end());
+        link_back(backward);
+    }
+
+    void search_tile(std::span<const std::uint32_t> rows, Bench& bench, std::span<std::vector<std::uint32_t>> picked) {
+        if (control_.cancelled) return;
+        std::vector<FourBitQuery> queries;
+        std::vector<GraphTask> tasks;
+        queries.reserve(rows.size());
+        for (const std::uint32_t row : rows) {
+            const float* vector = vectors_.vector(row);
+            if (vector == nullptr) {
+                damaged_ = true;
+                return;
+            }
+            const FourBitCoding& coding = graph_.coding.front();
+            if (build_terms_.empty()) {
+                queries.emplace_back(coding, vector, false);
+            } else {
+                queries.emplace_back(coding, vector, build_terms_[row]);
+            }
+            tasks.push_back({&queries.back(), parameters_.ef_construction, &bench.scratches[tasks.size()]});
+        }
+        search_graph(building_view(), tasks);
+        for (std::size_t index = 0; index < rows.size(); ++index) {
+            gather(rows[index], tasks[index].scratch->found(), bench.candidates);
+            pick_links(distance_, prune_slack, graph_.degree, bench.candidates, picked[index]);
+        }
+    }
+
+    /// Distances from `row` to `others`, without the row itself.
+    void gather(std::uint32_t row, std::span<const std::uint32_t> others, std::vector<Neighbor>& candidates) const {
+        candidates.clear();
+        for (const std::uint32_t other : others) distance_.prefetch(other);
+        for (const std::uint32_t other : others) {
+            if (other != row) candidates.push_back({distance_(row, other), other});
+        }
+    }
+
+    /// Appends each source to the list of its target; a list without room picks anew from all.
+    void link_back(const std::vector<std::pair<std::uint32_t, std::uint32_t>>& backward) {
+        std::vector<std::size_t> starts;
+        for (std::size_t at = 0; at < backward.size(); ++at) {
+            if (at == 0 || backward[at].first != backward[at - 1].first) starts.push_back(at);
+        }
+        starts.push_back(backward.size());
+        const std::size_t groups = starts.size() - 1;
+        share_out((groups + targets_per_piece - 1) / targets_per_piece, [&](std::size_t piece, Bench& bench) {
+            const std::size_t stop = std::min(groups, (piece + 1) * targets_per_piece);
+            for (std::size_t group = piece * targets_per_piece; group < stop; ++group) {
+                link_back_one(std::span(backward).subspan(starts[group], starts[group + 1] - starts[group]), bench);
             }
         });
     }
-    [[nodiscard]] Graph flattened() const { return flatten(*hnsw_, codes_.rows); }
 
-  private:
-    void add(std::uint32_t row) {
-        hnsw_->addPoint(&row, row);
-        control_.rows_done.fetch_add(1, std::memory_order_relaxed);
+    void link_back_one(std::span<const std::pair<std::uint32_t, std::uint32_t>> group, Bench& bench) {
+        const std::uint32_t target = group.front().first;
+        const std::span<const std::uint32_t> present = lists_.of(target);
+        std::vector<std::uint32_t>& all = bench.picked;
+        all.assign(present.begin(), present.end());
+        for (const auto& [same, source] : group) {
+            if (std::find(present.begin(), present.end(), source) == present.end()) all.push_back(source);
+        }
+        if (all.size() <= lists_.capacity()) {
+            lists_.assign(target, all);
+            return;
+        }
+        gather(target, all, bench.candidates);
+        pick_links(distance_, prune_slack, graph_.degree, bench.candidates, bench.picked);
+        lists_.assign(target, bench.picked);
     }
 
-    CodeView codes_;
-    RowDistance distance_;
-    RowSpace space_;
-    std::unique_ptr<Hnsw> hnsw_;
-    BuildControl& control_;
-};
+    /// Runs the pieces on as many threads as there are benches; which thread does which piece changes nothing.
+    template <class Work>
+    void share_out(std::size_t pieces, Work work) {
+        const std::size_t shares = std::min(benches_.size(), pieces);
+        std::atomic<std::size_t> next{0};
+        runner_.run(shares, [&](std::size_t share) {
+            for (std::size_t piece = next++; piece < pieces; piece = next++) work(piece, benches_[share]);
+        });
+    }
 
-Result<Graph> build(const Coding& coding, Metric metric, const CodeView& codes, const VectorSource& vectors,
-                    const GraphParameters& parameters, TaskRunner& runner, BuildControl& control) {
-    GraphBuild graph_build(coding, metric, codes, parameters, control);
-    const HeldOut held_out(codes.rows);
-    graph_build.insert(runner, [&](std::uint32_t row) { return !held_out.contains(row); });
-    std::vector<CalibrationPoint> calibration;
-    if (held_out.count > 0 && !control.cancelled) {
-        const Graph partial = graph_build.flattened();
-        SearchScratch scratch;
-        const Probe probe = [&](const CodedQuery& query, std::uint32_t ef, const RowPredicate& predicate) {
-            return search_graph(partial.view(), codes, query, ef, predicate, scratch);
+    Result<void> calibrate_partial() {
+        const Probe probe = [this](const ProbeQuery& query, std::uint32_t effort) {
+            Bench& bench = benches_.front();
+            const FourBitQuery coded(graph_.coding.front(), query.vector, false);
+            const GraphTask task{&coded, effort, &bench.scratches.front()};
+            search_graph(partial_view(), {&task, 1});
+            const auto found = task.scratch->found();
+            return ProbeHits{{found.begin(), found.end()}, task.scratch->distance_count()};
         };
-        DVESP_ASSIGN(calibration, calibrate(coding, metric, codes, vectors, held_out, efforts, probe));
-        graph_build.insert(runner, [&](std::uint32_t row) { return held_out.contains(row); });
+        DVESP_ASSIGN(graph_.calibration, calibrate(coding_, metric_, codes_, vectors_, held_out_, efforts, probe));
+        return {};
     }
-    if (control.cancelled) return fail(ErrorCode::unavailable, "building the index was cancelled");
-    Graph graph = graph_build.flattened();
-    make_reachable(graph, codes.rows);
-    graph.calibration = std::move(calibration);
-    return graph;
-}
+    GraphView partial_view() {
+        if (final_links_.empty()) finish_lists();
+        GraphView view = graph_.view();
+        view.links = final_links_;
+        return view;
+    }
+
+    /// Lists of `degree` entries; those that grew beyond are pruned.
+    void finish_lists() {
+        const std::uint32_t degree = graph_.degree;
+        final_links_.assign(std::size_t{codes_.rows} * degree, no_row);
+        share_out((codes_.rows + targets_per_piece - 1) / targets_per_piece, [&](std::size_t piece, Bench& bench) {
+            const auto first = static_cast<std::uint32_t>(piece * targets_per_piece);
+            const std::uint32_t stop = std::min(codes_.rows, first + targets_per_piece);
+            for (std::uint32_t row = first; row < stop; ++row) {
+                std::span<const std::uint32_t> links = lists_.of(row);
+                if (links.size() > degree) {
+                    gather(row, links, bench.candidates);
+                    pick_links(distance_, prune_slack, degree, bench.candidates, bench.picked);
+                    links = bench.picked;
+                }
+                std::copy(links.begin(), links.end(),
+                          final_links_.begin() + static_cast<std::ptrdiff_t>(std::size_t{row} * degree));
+            }
+        });
+    }
+
+    [[nodiscard]] std::span<std::uint32_t> final_list(std::uint32_t row) noexcept {
+        return std::span(final_links_).subspan(std::size_t{row} * graph_.degree, graph_.degree);
+    }
+
+    void mark_reachable(std::vector<std::uint32_t> stack, std::vector<bool>& reached) {
+        while (!stack.empty()) {
+            const std::uint32_t row = stack.back();
+            stack.pop_back();
+            if (reached[row]) continue;
+            reached[row] = true;
+            for (const std::uint32_t next : final_list(row)) {
+                if (next != no_row && !reached[next]) stack.push_back(next);
+            }
+        }
+    }
+
+    /// A row that no path leads to gets a link from a reachable row nearby with room in its list; where there is none, it
+    /// becomes an entry point. (Copies of one vector cause this.)
+    void make_reachable() {
+        std::vector<bool> reached(codes_.rows, false);
+        mark_reachable(graph_.entry_points, reached);
+        std::uint32_t last = no_row;
+        for (std::uint32_t row = 0; row < codes_.rows; ++row) {
+            if (reached[row]) continue;
+            std::uint32_t helper = reachable_with_room(row, reached);
+            if (helper == no_row && last != no_row && final_list(last).back() == no_row) helper = last;
+            last = row;
+            if (helper == no_row) {
+                graph_.entry_points.push_back(row);
+            } else {
+                *std::find(final_list(helper).begin(), final_list(helper).end(), no_row) = row;
+            }
+            mark_reachable({row}, reached);
+        }
+    }
+
+    std::uint32_t reachable_with_room(std::uint32_t start, const std::vector<bool>& reached) {
+        std::vector<std::uint32_t> queue{start};
+        std::vector<std::uint32_t> seen{start};
+        for (std::size_t at = 0; at < queue.size() && queue.size() < rescue_rows_max; ++at) {
+            const auto list = final_list(queue[at]);
+            if (reached[queue[at]] && list.back() == no_row) return queue[at];
+            for (const std::uint32_t next : list) {
+                if (next == no_row || std::find(seen.begin(), seen.end(), next) != seen.end()) continue;
+                queue.push_back(next);
+                seen.push_back(next);
+            }
+        }
+        return no_row;
+    }
+
+    const Coding& coding_;
+    CodeView codes_;
+    const VectorSource& vectors_;
+    GraphParameters parameters_;
+    TaskRunner& runner_;
+    BuildControl& control_;
+    RowDistance distance_;
+    Metric metric_;
+    HeldOut held_out_;
+    Graph graph_;
+    std::vector<float> build_terms_;  ///< added coordinates, for dot_product
+    Lists lists_;
+    std::vector<std::uint32_t> final_links_;
+    std::vector<Bench> benches_;
+    std::size_t inserted_ = 0;
+    std::atomic<bool> damaged_{false};
+};
 
 }  // namespace
 
 Result<Graph> build_graph(const Coding& coding, Metric metric, const CodeView& codes, const VectorSource& vectors,
                           const GraphParameters& parameters, TaskRunner& runner, BuildControl& control) {
     DVESP_ASSERT(codes.rows > 0);
-    try {
-        return build(coding, metric, codes, vectors, parameters, runner, control);
-    } catch (const std::exception& error) {  // hnswlib reports a lack of memory by throwing
-        return fail(ErrorCode::unavailable, std::string("building the graph failed: ") + error.what());
-    }
+    return GraphBuild(coding, metric, codes, vectors, parameters, runner, control).run();
 }
 
 }  // namespace dvesp::index

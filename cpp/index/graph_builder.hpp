@@ -1,7 +1,8 @@
-/// index/graph_builder.hpp - builds a proximity graph over coded rows with hnswlib and flattens it.
-/// Distances between rows come from their int8 codes, so building needs the codes only. The effort that a search needs
-/// for a given recall is measured on rows that are held out while it is measured (docs/decisions/003).
-/// Source: HNSW (Malkov & Yashunin 2018), algorithms 1, 2 and 4.
+/// index/graph_builder.hpp - builds a proximity graph over coded rows, the same on every machine and with any number of
+/// threads. Rows enter in batches that double: each batch is searched for in the graph so far, every row picks diverse
+/// neighbours from what it found, and the neighbours take it into their lists, pruning those that grew too long. No locks, no
+/// races. The effort that a search needs for a given recall is measured on rows that are held out while it is measured. Source:
+/// RobustPrune of Vamana (Subramanya et al. 2019), algorithm 2; batch insertion of ParlayANN (Dobson et al. 2024).
 #pragma once
 
 #include <atomic>
@@ -10,13 +11,14 @@
 
 #include "base/result.hpp"
 #include "base/task.hpp"
+#include "index/codes.hpp"
 #include "index/graph.hpp"
 
 namespace dvesp::index {
 
 struct GraphParameters {
-    std::uint32_t degree_half = 16;       ///< M: links a row on upper layers; 2 M on the bottom layer; 2..128
-    std::uint32_t ef_construction = 200;  ///< 8..4096
+    std::uint32_t degree_half = 16;       ///< M: a row has up to 2 M links; 2..128
+    std::uint32_t ef_construction = 200;  ///< candidates from which a row picks its links; 8..4096
 };
 
 /// What an effort gave on held-out rows.
@@ -24,15 +26,22 @@ struct CalibrationPoint {
     std::uint32_t effort = 0;          ///< ef of a graph, nprobe of an IVF
     float recall = 0;                  ///< recall@10
     std::uint32_t distance_count = 0;  ///< mean codes compared a query
+    std::uint32_t reranked = 0;        ///< rows of the pool whose exact distance is computed; 0 = all candidates
 };
 
 struct Graph {
+    std::vector<FourBitCoding> coding;  ///< one
+    AlignedBuffer codes;                ///< [rows * stride]
+    std::vector<float> terms;           ///< [rows] or empty
     std::uint32_t degree = 0;
+    std::uint32_t rows = 0;
     std::vector<std::uint32_t> links;
     std::vector<std::uint32_t> entry_points;
     std::vector<CalibrationPoint> calibration;  ///< by rising effort
 
-    [[nodiscard]] GraphView view() const noexcept { return {links, entry_points, degree}; }
+    [[nodiscard]] GraphView view() const noexcept {
+        return {&coding.front(), codes.data(), terms.empty() ? nullptr : terms.data(), links, entry_points, degree, rows};
+    }
 };
 
 /// What a build reports and listens to. @threads atomics
@@ -41,9 +50,9 @@ struct BuildControl {
     std::atomic<bool> cancelled{false};
 };
 
-/// @param codes    at least one row, coded by `coding`
-/// @param vectors  exact vectors, for the queries of the calibration
-/// @errors unavailable when cancelled or out of memory; corruption when a vector cannot be read
+/// @param codes    at least one row, coded by `coding`: distances between rows come from them
+/// @param vectors  exact vectors, for the 4-bit codes and the calibration
+/// @errors unavailable when cancelled; corruption when a vector cannot be read
 [[nodiscard]] Result<Graph> build_graph(const Coding& coding, Metric metric, const CodeView& codes, const VectorSource& vectors,
                                         const GraphParameters& parameters, TaskRunner& runner, BuildControl& control);
 

@@ -122,15 +122,14 @@ Result<std::vector<CalibrationPoint>> calibrate_probes(const Ivf& ivf, const Cod
         efforts.push_back(effort);
     }
     efforts.push_back(static_cast<std::uint32_t>(ivf.list_ends.size()));
-    const Probe probe = [&](const CodedQuery& query, std::uint32_t effort, const RowPredicate& predicate) {
-        const std::vector<std::uint32_t> rows = probed_rows(ivf.view(), query, effort, codes.rows);
-        GraphHits hits;
+    const NotHeldOut predicate(held_out);
+    const Probe probe = [&](const ProbeQuery& query, std::uint32_t effort) {
+        const std::vector<std::uint32_t> rows = probed_rows(ivf.view(), *query.coded, effort, codes.rows);
+        ProbeHits hits;
         hits.distance_count = static_cast<std::uint32_t>(rows.size());
-        FlatScan scan(query, calibration_top_k, predicate);
+        FlatScan scan(*query.coded, calibration_top_k, predicate);
         scan.scan_rows(codes.codes, rows);
-        for (const Neighbor& neighbor : scan.finish(vectors).nearest) {
-            hits.candidates.push_back({query.score_of_distance(neighbor.distance), neighbor.row});
-        }
+        for (const Neighbor& neighbor : scan.finish(vectors).nearest) hits.rows.push_back(neighbor.row);
         return hits;
     };
     return calibrate(coding, metric, codes, vectors, held_out, efforts, probe);

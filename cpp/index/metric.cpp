@@ -40,6 +40,13 @@ float slow_cosine(const float* a, const float* b, std::size_t dim) noexcept {
     return norms == 0 ? 1.0F : static_cast<float>(std::clamp(1.0 - slow_dot(a, b, dim) / norms, 0.0, 2.0));
 }
 
+float cosine(const float* a, float norm_a, const float* b, float norm_b, float dot, std::size_t dim) noexcept {
+    const bool normal = safe(norm_a * norm_a) && safe(norm_b * norm_b);
+    if (!normal) return slow_cosine(a, b, dim);
+    const double norms = static_cast<double>(norm_a) * static_cast<double>(norm_b);
+    return static_cast<float>(std::clamp(1.0 - static_cast<double>(dot) / norms, 0.0, 2.0));
+}
+
 }  // namespace
 
 float norm(const float* v, std::size_t dim) noexcept {
@@ -55,10 +62,15 @@ float distance(Metric metric, const float* a, float norm_a, const float* b, floa
     }
     const float dot = kernel.dot(a, b, dim);
     if (metric == Metric::dot_product) return std::isfinite(dot) ? -dot : narrowed(-slow_dot(a, b, dim));
-    const bool normal = safe(norm_a * norm_a) && safe(norm_b * norm_b);
-    if (!normal) return slow_cosine(a, b, dim);
-    const double norms = static_cast<double>(norm_a) * static_cast<double>(norm_b);
-    return static_cast<float>(std::clamp(1.0 - static_cast<double>(dot) / norms, 0.0, 2.0));
+    return cosine(a, norm_a, b, norm_b, dot, dim);
+}
+
+float distance_from(Metric metric, const float* a, float norm_a, const float* b, std::size_t dim) noexcept {
+    if (metric != Metric::cosine) return distance(metric, a, norm_a, b, 0, dim);
+    float square = 0;
+    const float dot = kernels::best().dot_and_norm2(a, b, dim, &square);
+    const float norm_b = safe(square) ? std::sqrt(square) : norm(b, dim);
+    return cosine(a, norm_a, b, norm_b, dot, dim);
 }
 
 }  // namespace dvesp::index

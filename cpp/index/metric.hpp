@@ -17,4 +17,7 @@ enum class Metric : std::uint8_t { cosine = 0, l2 = 1, dot_product = 2 };
 [[nodiscard]] float distance(Metric metric, const float* a, float norm_a, const float* b, float norm_b,
                              std::size_t dim) noexcept;
 
+/// The same distance where the norm of `b` is not known: one pass over both. @cost as distance()
+[[nodiscard]] float distance_from(Metric metric, const float* a, float norm_a, const float* b, std::size_t dim) noexcept;
+
 }  // namespace dvesp::index

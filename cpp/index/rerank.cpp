@@ -4,6 +4,13 @@
 #include <algorithm>
 
 namespace dvesp::index {
+namespace {
+
+constexpr std::size_t floats_per_line = 16;
+/// The rest of a longer row follows by itself: hardware recognizes the pattern.
+constexpr std::size_t prefetched_floats = 512;
+
+}  // namespace
 
 Reranked rerank(const CodedQuery& query, std::vector<Candidate>& candidates, std::uint32_t top_k, const VectorSource& vectors) {
     std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
@@ -23,6 +30,40 @@ Reranked rerank(const CodedQuery& query, std::vector<Candidate>& candidates, std
         }
     }
     std::sort_heap(best.begin(), best.end());
+    return out;
+}
+
+float ExactQuery::distance_to(const float* other) const noexcept {
+    return distance_from(metric, vector, norm, other, dimension);
+}
+
+void choose_rows(std::span<const std::uint32_t> found, std::size_t limit, const RowPredicate& predicate,
+                 const VectorSource& vectors, std::uint32_t dimension, ChosenRows& out) {
+    out.rows.clear();
+    out.damaged = false;
+    for (const std::uint32_t row : found) {
+        if (out.rows.size() == limit) return;
+        if (!predicate.accepts(row)) continue;
+        const float* vector = vectors.vector(row);
+        if (vector == nullptr) {
+            out.damaged = true;
+            return;
+        }
+        const std::size_t floats = std::min<std::size_t>(dimension, prefetched_floats);
+        for (std::size_t at = 0; at < floats; at += floats_per_line) __builtin_prefetch(vector + at);
+        out.rows.emplace_back(vector, row);
+    }
+}
+
+Reranked rerank_chosen(const ExactQuery& query, const ChosenRows& chosen, std::uint32_t top_k) {
+    if (chosen.damaged) return {{}, true};
+    Reranked out;
+    out.nearest.reserve(chosen.rows.size());
+    for (const auto& [vector, row] : chosen.rows) out.nearest.push_back({query.distance_to(vector), row});
+    std::sort(out.nearest.begin(), out.nearest.end());
+    const auto same = [](const Neighbor& a, const Neighbor& b) { return a.row == b.row; };
+    out.nearest.erase(std::unique(out.nearest.begin(), out.nearest.end(), same), out.nearest.end());
+    if (out.nearest.size() > top_k) out.nearest.resize(top_k);
     return out;
 }
 

@@ -1,6 +1,8 @@
 /// index/rerank.hpp - the exact second phase that every search ends with.
 #pragma once
 
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "index/codes.hpp"
@@ -23,5 +25,28 @@ struct Reranked {
 /// @param candidates reordered in place  @cost one vector read per candidate that may still win
 [[nodiscard]] Reranked rerank(const CodedQuery& query, std::vector<Candidate>& candidates, std::uint32_t top_k,
                               const VectorSource& vectors);
+
+/// What exact distances from one query need.
+struct ExactQuery {
+    Metric metric = Metric::cosine;
+    const float* vector = nullptr;  ///< float32 [dimension]
+    float norm = 0;
+    std::uint32_t dimension = 0;
+
+    ExactQuery(Metric asked, const float* query, std::uint32_t dim)
+        : metric(asked), vector(query), norm(index::norm(query, dim)), dimension(dim) {}
+    [[nodiscard]] float distance_to(const float* other) const noexcept;
+};
+
+/// Rows of a pool whose exact distances are wanted; their vectors are on the way from memory.
+struct ChosenRows {
+    std::vector<std::pair<const float*, std::uint32_t>> rows;
+    bool damaged = false;  ///< a vector could not be read
+};
+/// The first `limit` (top_k at least) of `found` that `predicate` accepts.
+void choose_rows(std::span<const std::uint32_t> found, std::size_t limit, const RowPredicate& predicate,
+                 const VectorSource& vectors, std::uint32_t dimension, ChosenRows& out);
+/// The nearest top_k of them by exact distance; rows that repeat count once.
+[[nodiscard]] Reranked rerank_chosen(const ExactQuery& query, const ChosenRows& chosen, std::uint32_t top_k);
 
 }  // namespace dvesp::index

@@ -1,29 +1,58 @@
 /// index/row_distance.cpp - int8 x int8 distances between rows of one coding.
 #include "index/row_distance.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "kernels/kernels.hpp"
 
 namespace dvesp::index {
 
+RowDistance::RowDistance(const Coding& coding, Metric metric, const std::uint8_t* codes, std::uint32_t rows)
+    : coding_(coding), metric_(metric), codes_(codes), stride_(coding.stride()) {
+    if (metric != Metric::dot_product) return;
+    for (std::uint32_t row = 0; row < rows; ++row) {
+        const float length = constants_of(codes + std::size_t{row} * stride_, stride_).norm;
+        if (std::isfinite(length * length)) norm2_max_ = std::max(norm2_max_, length * length);
+    }
+}
+
+float RowDistance::added_coordinate(std::uint32_t row) const noexcept {
+    if (metric_ != Metric::dot_product) return 0;
+    const float length = constants_of(codes_ + std::size_t{row} * stride_, stride_).norm;
+    return std::sqrt(std::max(0.0F, norm2_max_ - length * length));
+}
+
 float RowDistance::operator()(std::uint32_t a, std::uint32_t b) const noexcept {
-    const std::uint8_t* code_a = codes_ + a * stride_;
-    const std::uint8_t* code_b = codes_ + b * stride_;
+    const std::uint8_t* code_a = codes_ + std::size_t{a} * stride_;
+    const std::uint8_t* code_b = codes_ + std::size_t{b} * stride_;
     const RowConstants& row_a = constants_of(code_a, stride_);
     const RowConstants& row_b = constants_of(code_b, stride_);
     const std::int32_t dot = kernels::best().code_dot(reinterpret_cast<const std::int8_t*>(code_a),
                                                       reinterpret_cast<const std::int8_t*>(code_b), coding_.dimension());
     const float inner = row_a.scale * row_b.scale * static_cast<float>(dot);
-    const float squared_gap = row_a.centered_norm2 + row_b.centered_norm2 - 2 * inner;
-    const float full_dot = coding_.center_norm2() + row_a.center_dot + row_b.center_dot + inner;
+    // Of equal rows the codes' own error must not look like a distance: a row would link to its copies and nothing else.
+    const bool copies = row_a.scale == row_b.scale && row_a.code_sum == row_b.code_sum &&
+                        row_a.center_dot == row_b.center_dot && row_a.centered_norm2 == row_b.centered_norm2;
+    const float coded_gap = copies ? 0.0F : std::max(0.0F, row_a.centered_norm2 + row_b.centered_norm2 - 2 * inner);
     const float lengths = row_a.norm * row_b.norm;
-    if (coding_.unit()) {
-        if (metric_ == Metric::cosine) return squared_gap;  // of unit vectors: twice the cosine distance
-        if (metric_ == Metric::dot_product) return -lengths * full_dot;
-        return row_a.norm * row_a.norm + row_b.norm * row_b.norm - 2 * lengths * full_dot;
+    float gap = coded_gap;
+    if (coding_.unit() && metric_ != Metric::cosine) {
+        // |a - b|^2 = (|a| - |b|)^2 + |a| |b| |a~ - b~|^2
+        const float difference = row_a.norm - row_b.norm;
+        gap = difference * difference + lengths * coded_gap;
+    } else if (!coding_.unit() && metric_ == Metric::cosine) {
+        const float difference = row_a.norm - row_b.norm;
+        gap = lengths > 0 ? std::max(0.0F, coded_gap - difference * difference) / lengths : 2.0F;
     }
-    if (metric_ == Metric::l2) return squared_gap;
-    if (metric_ == Metric::dot_product) return -full_dot;
-    return lengths > 0 ? 1.0F - full_dot / lengths : 1.0F;
+    if (metric_ != Metric::dot_product) return gap;
+    const float difference = added_coordinate(a) - added_coordinate(b);
+    return gap + difference * difference;
+}
+
+void RowDistance::prefetch(std::uint32_t row) const noexcept {
+    const std::uint8_t* code = codes_ + std::size_t{row} * stride_;
+    for (std::size_t offset = 0; offset < stride_; offset += 64) __builtin_prefetch(code + offset);
 }
 
 }  // namespace dvesp::index

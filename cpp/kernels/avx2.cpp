@@ -6,6 +6,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/graph_steps.hpp"
 #include "kernels/row_groups.hpp"
 
 namespace dvesp::kernels {
@@ -62,6 +63,24 @@ float dot(const float* a, const float* b, std::size_t dim) {
     for (; i + lane_count <= dim; i += lane_count) sums = add_products(load(a + i), load(b + i), sums);
     if (i < dim) sums = add_products(load_tail(a + i, dim - i), load_tail(b + i, dim - i), sums);
     return sum_of_lanes(sums);
+}
+
+float dot_and_norm2(const float* a, const float* b, std::size_t dim, float* norm2_b) {
+    Lanes dots{_mm256_setzero_ps(), _mm256_setzero_ps()};
+    Lanes squares = dots;
+    std::size_t i = 0;
+    for (; i + lane_count <= dim; i += lane_count) {
+        const Lanes values = load(b + i);
+        dots = add_products(load(a + i), values, dots);
+        squares = add_products(values, values, squares);
+    }
+    if (i < dim) {
+        const Lanes values = load_tail(b + i, dim - i);
+        dots = add_products(load_tail(a + i, dim - i), values, dots);
+        squares = add_products(values, values, squares);
+    }
+    *norm2_b = sum_of_lanes(squares);
+    return sum_of_lanes(dots);
 }
 
 float squared_l2(const float* a, const float* b, std::size_t dim) {
@@ -197,7 +216,46 @@ float encode_int8(const float* v, std::size_t dim, std::int8_t* code, std::int32
     return usable ? largest / 127.0F : 0.0F;
 }
 
-constexpr Kernels table{"avx2", dot, squared_l2, code_dots, code_dots_at, code_dot, encode_int8};
+/// 15 * 127 * 2 fits the int16 sums of maddubs, whose unsigned side are the codes.
+[[gnu::always_inline]] inline __m256i add_nibbles(__m256i sums, __m256i codes, const std::int8_t* query) {
+    const __m256i low_half = _mm256_set1_epi8(15);
+    const __m256i ones = _mm256_set1_epi16(1);
+    const __m256i q_low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(query));
+    const __m256i q_high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(query + code_block_bytes));
+    const __m256i low = _mm256_maddubs_epi16(_mm256_and_si256(codes, low_half), q_low);
+    const __m256i high = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(codes, 4), low_half), q_high);
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_add_epi16(low, high), ones));
+}
+
+void nibble_scores_at(const std::int8_t* query, const std::uint8_t* base, std::size_t block_count, const float* terms,
+                      float term_scale, const std::uint32_t* ids, std::size_t count, float* out) {
+    const std::size_t half_bytes = code_block_bytes / 2;
+    for (std::size_t j = 0; j < count; ++j) {
+        const std::uint8_t* row = base + ids[j] * block_count * code_block_bytes;
+        __m256i even = _mm256_setzero_si256();
+        __m256i odd = _mm256_setzero_si256();
+        for (std::size_t block = 0; block < block_count; ++block) {
+            const std::uint8_t* codes = row + block * code_block_bytes;
+            const std::int8_t* q = query + block * nibble_block_dims;
+            even = add_nibbles(even, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes)), q);
+            odd = add_nibbles(odd, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + half_bytes)), q + half_bytes);
+        }
+        const auto minus_dot = static_cast<float>(-sum_of_integers(_mm256_add_epi32(even, odd)));
+        out[j] = terms == nullptr ? minus_dot : __builtin_fmaf(terms[ids[j]], term_scale, minus_dot);
+    }
+}
+
+std::size_t take_unvisited(const std::uint32_t* links, std::size_t count, std::uint32_t* visited, std::uint32_t* out) {
+    return take_unvisited_plainly(links, count, visited, out);
+}
+
+std::size_t pool_offer(float* scores, std::uint32_t* rows, std::size_t* size, std::size_t capacity, const float* new_scores,
+                       const std::uint32_t* new_rows, std::size_t count) {
+    return pool_offer_plainly(scores, rows, size, capacity, new_scores, new_rows, count);
+}
+
+constexpr Kernels table{"avx2",   dot,         dot_and_norm2,    squared_l2,     code_dots, code_dots_at,
+                        code_dot, encode_int8, nibble_scores_at, take_unvisited, pool_offer};
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 
 #include <arm_neon.h>
 
+#include "kernels/graph_steps.hpp"
 #include "kernels/row_groups.hpp"
 
 namespace dvesp::kernels {
@@ -57,6 +58,24 @@ float dot(const float* a, const float* b, std::size_t dim) {
     for (; i + lane_count <= dim; i += lane_count) add_products(sums, load(a + i), load(b + i));
     if (i < dim) add_products(sums, load_tail(a + i, dim - i), load_tail(b + i, dim - i));
     return sum_of_lanes(sums);
+}
+
+float dot_and_norm2(const float* a, const float* b, std::size_t dim, float* norm2_b) {
+    Lanes dots = no_lanes();
+    Lanes squares = no_lanes();
+    std::size_t i = 0;
+    for (; i + lane_count <= dim; i += lane_count) {
+        const Lanes values = load(b + i);
+        add_products(dots, load(a + i), values);
+        add_products(squares, values, values);
+    }
+    if (i < dim) {
+        const Lanes values = load_tail(b + i, dim - i);
+        add_products(dots, load_tail(a + i, dim - i), values);
+        add_products(squares, values, values);
+    }
+    *norm2_b = sum_of_lanes(squares);
+    return sum_of_lanes(dots);
 }
 
 float squared_l2(const float* a, const float* b, std::size_t dim) {
@@ -176,7 +195,46 @@ float encode_int8(const float* v, std::size_t dim, std::int8_t* code, std::int32
     return usable ? largest / 127.0F : 0.0F;
 }
 
-constexpr Kernels table{"neon", dot, squared_l2, code_dots, code_dots_at, code_dot, encode_int8};
+/// 16 codes times 16 query bytes; 15 * 127 * 2 fits an int16.
+[[gnu::always_inline]] inline int32x4_t add_nibbles(int32x4_t sums, uint8x16_t codes, const std::int8_t* query) {
+    const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(codes, vdupq_n_u8(15)));
+    const int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(codes, 4));
+    const int8x16_t q_low = vld1q_s8(query);
+    const int8x16_t q_high = vld1q_s8(query + code_block_bytes);
+    int16x8_t products = vmull_s8(vget_low_s8(low), vget_low_s8(q_low));
+    products = vmlal_s8(products, vget_low_s8(high), vget_low_s8(q_high));
+    sums = vpadalq_s16(sums, products);
+    products = vmull_high_s8(low, q_low);
+    products = vmlal_high_s8(products, high, q_high);
+    return vpadalq_s16(sums, products);
+}
+
+void nibble_scores_at(const std::int8_t* query, const std::uint8_t* base, std::size_t block_count, const float* terms,
+                      float term_scale, const std::uint32_t* ids, std::size_t count, float* out) {
+    for (std::size_t j = 0; j < count; ++j) {
+        const std::uint8_t* row = base + ids[j] * block_count * code_block_bytes;
+        int32x4_t sums = vdupq_n_s32(0);
+        for (std::size_t block = 0; block < block_count; ++block) {
+            for (std::size_t at = 0; at < code_block_bytes; at += lane_count) {
+                sums = add_nibbles(sums, vld1q_u8(row + block * code_block_bytes + at), query + block * nibble_block_dims + at);
+            }
+        }
+        const auto minus_dot = static_cast<float>(-vaddvq_s32(sums));
+        out[j] = terms == nullptr ? minus_dot : __builtin_fmaf(terms[ids[j]], term_scale, minus_dot);
+    }
+}
+
+std::size_t take_unvisited(const std::uint32_t* links, std::size_t count, std::uint32_t* visited, std::uint32_t* out) {
+    return take_unvisited_plainly(links, count, visited, out);
+}
+
+std::size_t pool_offer(float* scores, std::uint32_t* rows, std::size_t* size, std::size_t capacity, const float* new_scores,
+                       const std::uint32_t* new_rows, std::size_t count) {
+    return pool_offer_plainly(scores, rows, size, capacity, new_scores, new_rows, count);
+}
+
+constexpr Kernels table{"neon",   dot,         dot_and_norm2,    squared_l2,     code_dots, code_dots_at,
+                        code_dot, encode_int8, nibble_scores_at, take_unvisited, pool_offer};
 
 }  // namespace
 

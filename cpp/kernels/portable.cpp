@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/graph_steps.hpp"
 #include "kernels/kernels.hpp"
 
 namespace dvesp::kernels {
@@ -29,6 +30,11 @@ float dot(const float* a, const float* b, std::size_t dim) {
         }
     }
     return sum_of_lanes(lanes);
+}
+
+float dot_and_norm2(const float* a, const float* b, std::size_t dim, float* norm2_b) {
+    *norm2_b = dot(b, b, dim);
+    return dot(a, b, dim);
 }
 
 float squared_l2(const float* a, const float* b, std::size_t dim) {
@@ -75,7 +81,31 @@ float encode_int8(const float* v, std::size_t dim, std::int8_t* code, std::int32
     return usable ? largest / 127.0F : 0.0F;
 }
 
-constexpr Kernels table{"portable", dot, squared_l2, code_dots, code_dots_at, code_dot, encode_int8};
+void nibble_scores_at(const std::int8_t* query, const std::uint8_t* base, std::size_t block_count, const float* terms,
+                      float term_scale, const std::uint32_t* ids, std::size_t count, float* out) {
+    for (std::size_t j = 0; j < count; ++j) {
+        const std::uint8_t* row = base + ids[j] * block_count * code_block_bytes;
+        std::int32_t sum = 0;
+        for (std::size_t at = 0; at < block_count * code_block_bytes; ++at) {
+            const std::int8_t* low = query + at / code_block_bytes * nibble_block_dims + at % code_block_bytes;
+            sum += (row[at] & 15) * low[0] + (row[at] >> 4) * low[code_block_bytes];
+        }
+        const auto minus_dot = static_cast<float>(-sum);
+        out[j] = terms == nullptr ? minus_dot : std::fma(terms[ids[j]], term_scale, minus_dot);
+    }
+}
+
+std::size_t take_unvisited(const std::uint32_t* links, std::size_t count, std::uint32_t* visited, std::uint32_t* out) {
+    return take_unvisited_plainly(links, count, visited, out);
+}
+
+std::size_t pool_offer(float* scores, std::uint32_t* rows, std::size_t* size, std::size_t capacity, const float* new_scores,
+                       const std::uint32_t* new_rows, std::size_t count) {
+    return pool_offer_plainly(scores, rows, size, capacity, new_scores, new_rows, count);
+}
+
+constexpr Kernels table{"portable", dot,         dot_and_norm2,    squared_l2,     code_dots, code_dots_at,
+                        code_dot,   encode_int8, nibble_scores_at, take_unvisited, pool_offer};
 
 }  // namespace
 

@@ -12,7 +12,7 @@ namespace dvesp::kernels {
 #if defined(__x86_64__)
 /// Needs AVX2 and FMA.
 const Kernels& avx2() noexcept;
-/// Needs AVX-512 F, BW, VL, DQ and VNNI.
+/// Needs AVX-512 F, BW, VL, DQ and VNNI, and FMA.
 const Kernels& avx512() noexcept;
 #elif defined(__aarch64__)
 /// Needs what every aarch64 CPU has.

@@ -144,7 +144,8 @@ class ThreadExecutor final : public ports::Executor {
     ThreadExecutor(std::size_t background_threads, std::size_t parallelism)
         : owner_pid_(getpid()),
           parallelism_(std::max<std::size_t>(parallelism, 1)),
-          pool_(std::make_unique<RunPool>(parallelism_ - 1)),
+          pool_(std::make_unique<RunPool>(parallelism_ - 1, RunPool::Priority::normal)),
+          background_pool_(std::make_unique<RunPool>(std::max<std::size_t>(parallelism_ / 2, 1) - 1, RunPool::Priority::low)),
           jobs_(std::make_unique<JobQueue>(background_threads)) {}
 
     ~ThreadExecutor() override {
@@ -152,6 +153,7 @@ class ThreadExecutor final : public ports::Executor {
             // Joining threads that were not copied, or destroying what they wait on, would hang: the child leaks them.
             static_cast<void>(jobs_.release());
             static_cast<void>(pool_.release());
+            static_cast<void>(background_pool_.release());
         }
     }
     ThreadExecutor(const ThreadExecutor&) = delete;
@@ -172,6 +174,10 @@ class ThreadExecutor final : public ports::Executor {
     void post_after(std::uint64_t delay_ms, Job job) override {
         if (!is_forked_child()) jobs_->post_after(delay_ms, std::move(job));
     }
+    TaskRunner& background() noexcept override {
+        if (is_forked_child()) return serial_;
+        return *background_pool_;
+    }
     bool help() override { return !is_forked_child() && jobs_->help(); }
     void stop() override {
         if (!is_forked_child()) jobs_->stop();
@@ -182,7 +188,9 @@ class ThreadExecutor final : public ports::Executor {
 
     pid_t owner_pid_;
     std::size_t parallelism_;
-    std::unique_ptr<RunPool> pool_;  // outlives the jobs, which may call run
+    SerialRunner serial_;
+    std::unique_ptr<RunPool> pool_;  // both outlive the jobs, which may call run
+    std::unique_ptr<RunPool> background_pool_;
     std::unique_ptr<JobQueue> jobs_;
 };
 

@@ -7,8 +7,11 @@
 
 namespace dvesp::os {
 
-RunPool::RunPool(std::size_t helper_count) {
-    helpers_ = start_threads(helper_count, "dvesp-run", [this] { help_until_stopped(); });
+RunPool::RunPool(std::size_t helper_count, Priority priority) {
+    helpers_ = start_threads(helper_count, "dvesp-run", [this, priority] {
+        if (priority == Priority::low) lower_priority_of_this_thread();
+        help_until_stopped();
+    });
 }
 
 RunPool::~RunPool() {

@@ -58,6 +58,7 @@ class Executor final : public ports::Executor {
     void post(std::function<void()> job) override;
     void post_after(std::uint64_t delay_ms, std::function<void()> job) override;
     /// Runs one of the jobs that are due, any; false when none is, even if delayed ones wait for the clock.
+    TaskRunner& background() noexcept override { return *this; }
     bool help() override;
     void stop() override;
 

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint64_t seal_floats = std::uint64_t{16'384} * 384;  // docs/decisions/007
 constexpr std::uint32_t seal_rows_min = 4096, seal_rows_max = 65'536;
-constexpr std::size_t scratches_max = 64;
+constexpr std::size_t benches_max = 64;
 constexpr std::uint64_t full_bytes_spare = std::uint64_t{4} << 20;
 constexpr std::uint32_t center_rows_min = 32, center_rows_max = 1024;
 
@@ -151,21 +151,21 @@ Result<void> Collection::check_whole() const {
     return {};
 }
 
-std::unique_ptr<index::SearchScratch> Collection::take_scratch() {
+std::unique_ptr<SearchBench> Collection::take_bench() {
     {
         const std::scoped_lock lock(mutex_);
-        if (!scratches_.empty()) {
-            auto scratch = std::move(scratches_.back());
-            scratches_.pop_back();
-            return scratch;
+        if (!benches_.empty()) {
+            auto bench = std::move(benches_.back());
+            benches_.pop_back();
+            return bench;
         }
     }
-    return std::make_unique<index::SearchScratch>();
+    return std::make_unique<SearchBench>();
 }
 
-void Collection::give_scratch(std::unique_ptr<index::SearchScratch> scratch) {
+void Collection::give_bench(std::unique_ptr<SearchBench> bench) {
     const std::scoped_lock lock(mutex_);
-    if (scratches_.size() < scratches_max) scratches_.push_back(std::move(scratch));
+    if (benches_.size() < benches_max) benches_.push_back(std::move(bench));
 }
 
 bool Collection::want_metric(Metric metric) noexcept {

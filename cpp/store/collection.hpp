@@ -2,6 +2,7 @@
 /// Readers take a snapshot and never wait; one committing thread applies frames and publishes the next snapshot.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -53,6 +54,10 @@ struct Snapshot {
     [[nodiscard]] std::vector<Part> parts() const;
 };
 
+/// Queries that are searched together, so that one computes while another waits for memory.
+inline constexpr std::size_t tile_queries = 16;
+using SearchBench = std::array<index::SearchScratch, tile_queries>;
+
 struct Location {
     Source* source = nullptr;
     std::uint32_t row = 0;
@@ -101,9 +106,9 @@ class Collection {
     [[nodiscard]] std::string damage() const;
     void set_damage(std::string message);
     [[nodiscard]] Result<void> check_whole() const;
-    /// Working memory for one search; give it back.
-    [[nodiscard]] std::unique_ptr<index::SearchScratch> take_scratch();
-    void give_scratch(std::unique_ptr<index::SearchScratch> scratch);
+    /// Working memory for one tile of searches; give it back.
+    [[nodiscard]] std::unique_ptr<SearchBench> take_bench();
+    void give_bench(std::unique_ptr<SearchBench> bench);
     /// Remembers that searches ask for `metric`, so that graphs for it are built; true when that is news.
     bool want_metric(Metric metric) noexcept;
     [[nodiscard]] bool wants_metric(Metric metric) const noexcept;
@@ -129,7 +134,7 @@ class Collection {
     std::atomic<std::uint32_t> wanted_metrics_;
     mutable std::mutex mutex_;  ///< guards the two members below
     std::string damage_;
-    std::vector<std::unique_ptr<index::SearchScratch>> scratches_;
+    std::vector<std::unique_ptr<SearchBench>> benches_;
 };
 
 }  // namespace dvesp::store

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -12,6 +13,17 @@
 #include "store/segment_writer.hpp"
 
 namespace dvesp::store {
+
+/// A graph that was copied out of its file, into huge pages: random reads of a mapped file miss the page table every time.
+struct LoadedGraph {
+    LoadedGraph(index::FourBitCoding walk_coding, std::size_t bytes)
+        : coding(std::move(walk_coding)), memory(AlignedBuffer::of_huge_pages(bytes)) {}
+
+    index::FourBitCoding coding;
+    AlignedBuffer memory;  ///< codes, links, terms
+    std::vector<std::uint32_t> entry_points;
+    index::GraphView view;
+};
 
 /// @threads any
 class IndexFile {
@@ -28,8 +40,9 @@ class IndexFile {
     [[nodiscard]] const Hash& file() const noexcept { return hash_; }
     [[nodiscard]] index::Metric metric() const noexcept { return metric_; }
     [[nodiscard]] bool is_graph() const noexcept { return degree_ != 0; }
-    /// The views, checked against their block checksums at first use. @errors corruption
-    [[nodiscard]] Result<index::GraphView> graph() const;
+    /// The graph, checked and copied into memory at first use. @errors corruption  @cost bytes of codes and links, once
+    [[nodiscard]] Result<std::shared_ptr<const LoadedGraph>> graph() const;
+    /// The lists, checked against their block checksums at first use. @errors corruption
     [[nodiscard]] Result<index::IvfView> ivf() const;
     [[nodiscard]] const std::vector<index::CalibrationPoint>& calibration() const noexcept { return calibration_; }
     [[nodiscard]] const CheckedFile& checked_file() const noexcept { return *file_; }
@@ -39,11 +52,16 @@ class IndexFile {
     IndexFile() = default;
     [[nodiscard]] Error damaged(const char* what) const;
     [[nodiscard]] Result<void> check_sizes(std::uint32_t rows, std::uint32_t dimension) const;
+    [[nodiscard]] Result<std::shared_ptr<const LoadedGraph>> load_graph() const;
 
     std::unique_ptr<CheckedFile> file_;
     Hash hash_{};
     index::Metric metric_ = index::Metric::cosine;
     std::uint32_t degree_ = 0;  ///< 0: an inverted file
+    std::uint32_t rows_ = 0;
+    std::uint32_t dimension_ = 0;
+    mutable std::mutex graph_mutex_;  ///< guards graph_; held while it is loaded
+    mutable std::shared_ptr<const LoadedGraph> graph_;
     std::vector<index::CalibrationPoint> calibration_;
 };
 

@@ -52,11 +52,13 @@ class Maintenance {
     Result<void> seal_oldest(Collection& collection);
     /// The segments that should become one now; fewer than two = none.
     [[nodiscard]] std::vector<IndexedSegment> pick_merge(const Collection& collection) const;
-    Result<void> merge(Collection& collection, const std::vector<IndexedSegment>& inputs);
+    Result<void> merge(Collection& collection, const std::vector<IndexedSegment>& inputs, TaskRunner& runner);
     [[nodiscard]] std::optional<Metric> missing_index(const Collection& collection, const IndexedSegment& segment) const;
-    Result<std::shared_ptr<IndexFile>> build_index(const Collection& collection, const Segment& segment, Metric metric);
-    Result<void> add_missing_indexes(Collection& collection);
-    Result<std::vector<std::shared_ptr<IndexFile>>> build_all_indexes(const Collection& collection, const Segment& segment);
+    Result<std::shared_ptr<IndexFile>> build_index(const Collection& collection, const Segment& segment, Metric metric,
+                                                   TaskRunner& runner);
+    Result<void> add_missing_indexes(Collection& collection, TaskRunner& runner);
+    Result<std::vector<std::shared_ptr<IndexFile>>> build_all_indexes(const Collection& collection, const Segment& segment,
+                                                                      TaskRunner& runner);
     Result<void> publish_segment(Collection& collection, const std::vector<std::shared_ptr<const Source>>& replaced,
                                  const std::vector<std::vector<std::uint32_t>>& new_rows, IndexedSegment segment,
                                  std::optional<FrozenHead> sealed);

@@ -70,8 +70,8 @@ std::optional<Metric> Maintenance::missing_index(const Collection& collection, c
     return {};
 }
 
-Result<std::shared_ptr<IndexFile>> Maintenance::build_index(const Collection& collection, const Segment& segment,
-                                                            Metric metric) {
+Result<std::shared_ptr<IndexFile>> Maintenance::build_index(const Collection& collection, const Segment& segment, Metric metric,
+                                                            TaskRunner& runner) {
     const CollectionConfig& config = collection.config();
     DVESP_ASSIGN(const index::CodeView codes, segment.codes());
     index::BuildControl& control = database_.build_control_;
@@ -81,14 +81,13 @@ Result<std::shared_ptr<IndexFile>> Maintenance::build_index(const Collection& co
     WrittenFile written;
     if (config.index == IndexKind::hnsw) {
         auto graph = index::build_graph(segment.coding(), metric, codes, segment, {config.degree_half, config.ef_construction},
-                                        *database_.ports_.executor, control);
+                                        runner, control);
         database_.progress_.phase = "";
         if (!graph.ok()) return graph.error();
         DVESP_ASSIGN(written,
                      IndexFile::write(*database_.ports_.files, unique(), segment.file(), segment.rows(), metric, *graph));
     } else {
-        auto ivf =
-            index::build_ivf(segment.coding(), metric, codes, segment, config.list_count, *database_.ports_.executor, control);
+        auto ivf = index::build_ivf(segment.coding(), metric, codes, segment, config.list_count, runner, control);
         database_.progress_.phase = "";
         if (!ivf.ok()) return ivf.error();
         DVESP_ASSIGN(written,
@@ -97,12 +96,12 @@ Result<std::shared_ptr<IndexFile>> Maintenance::build_index(const Collection& co
     return IndexFile::open(*database_.ports_.files, written.hash, segment.file(), segment.rows(), config.dimension);
 }
 
-Result<void> Maintenance::add_missing_indexes(Collection& collection) {
+Result<void> Maintenance::add_missing_indexes(Collection& collection, TaskRunner& runner) {
     const auto snapshot = collection.snapshot();
     for (const IndexedSegment& segment : snapshot->segments) {
         IndexedSegment with = segment;
         while (const auto metric = missing_index(collection, with)) {
-            DVESP_ASSIGN(auto file, build_index(collection, *segment.segment, *metric));
+            DVESP_ASSIGN(auto file, build_index(collection, *segment.segment, *metric, runner));
             with.indexes.push_back(file);
             DVESP_TRY(database_.exclusively([&]() -> Result<void> {
                 const auto before = collection.snapshot();
@@ -123,16 +122,16 @@ Result<void> Maintenance::add_missing_indexes(Collection& collection) {
 }
 
 Result<std::vector<std::shared_ptr<IndexFile>>> Maintenance::build_all_indexes(const Collection& collection,
-                                                                               const Segment& segment) {
+                                                                               const Segment& segment, TaskRunner& runner) {
     IndexedSegment with{std::shared_ptr<Segment>(const_cast<Segment*>(&segment), [](Segment*) {}), {}, 0};
     while (const auto metric = missing_index(collection, with)) {
-        DVESP_ASSIGN(auto file, build_index(collection, segment, *metric));
+        DVESP_ASSIGN(auto file, build_index(collection, segment, *metric, runner));
         with.indexes.push_back(std::move(file));
     }
     return std::move(with.indexes);
 }
 
-Result<void> Maintenance::merge(Collection& collection, const std::vector<IndexedSegment>& inputs) {
+Result<void> Maintenance::merge(Collection& collection, const std::vector<IndexedSegment>& inputs, TaskRunner& runner) {
     std::vector<BuildInput> sources;
     std::vector<std::shared_ptr<const Source>> replaced;
     std::uint32_t generation = 0;
@@ -147,7 +146,7 @@ Result<void> Maintenance::merge(Collection& collection, const std::vector<Indexe
     database_.progress_.phase = "";
     if (!built.ok()) return built.error();
     DVESP_ASSIGN(auto segment, Segment::open(*database_.ports_.files, built->file.hash));
-    auto indexes = build_all_indexes(collection, *segment);
+    auto indexes = build_all_indexes(collection, *segment, runner);
     if (!indexes.ok()) {
         const bool fresh = std::none_of(inputs.begin(), inputs.end(),
                                         [&](const auto& input) { return input.segment->file() == segment->file(); });
@@ -159,11 +158,12 @@ Result<void> Maintenance::merge(Collection& collection, const std::vector<Indexe
 
 Result<void> Maintenance::build_work() {
     const std::scoped_lock lock(build_mutex_);
+    TaskRunner& runner = database_.ports_.executor->background();
     for (const auto& collection : collections()) {
         for (auto inputs = pick_merge(*collection); !inputs.empty() && !collection->dropped; inputs = pick_merge(*collection)) {
-            DVESP_TRY(merge(*collection, inputs));
+            DVESP_TRY(merge(*collection, inputs, runner));
         }
-        DVESP_TRY(add_missing_indexes(*collection));
+        DVESP_TRY(add_missing_indexes(*collection, runner));
     }
     return {};
 }
@@ -178,8 +178,8 @@ Result<void> Maintenance::compact(Collection& collection) {
         inputs.push_back(segment);
         dead += segment.segment->deaths.count();
     }
-    if (inputs.size() > 1 || dead > 0) DVESP_TRY(merge(collection, inputs));
-    DVESP_TRY(add_missing_indexes(collection));
+    if (inputs.size() > 1 || dead > 0) DVESP_TRY(merge(collection, inputs, *database_.ports_.executor));
+    DVESP_TRY(add_missing_indexes(collection, *database_.ports_.executor));
     return trim_log(LogTrim::everything);
 }
 

@@ -2,7 +2,9 @@
 #include "store/query.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <cmath>
 
 namespace dvesp::store {
 namespace {
@@ -37,11 +39,39 @@ class LivePassingRows final : public index::RowPredicate {
     const RowSet& passing_;
 };
 
-/// The first calibrated effort that reached `recall`, scaled to `top_k`; nullptr when none did.
-const index::CalibrationPoint* choose_effort(const std::vector<index::CalibrationPoint>& calibration, float recall) noexcept {
-    const auto found = std::find_if(calibration.begin(), calibration.end(),
-                                    [&](const index::CalibrationPoint& point) { return point.recall >= recall; });
-    return found == calibration.end() ? nullptr : &*found;
+/// How hard an index is searched, and what that costs.
+struct Effort {
+    double effort = 0;
+    double distance_count = 0;
+    double reranked = 0;
+};
+
+Effort between(const index::CalibrationPoint& low, const index::CalibrationPoint& high, double share) noexcept {
+    const auto mix = [share](double a, double b) { return a + (b - a) * share; };
+    return {mix(low.effort, high.effort), mix(low.distance_count, high.distance_count),
+            low.reranked == 0 || high.reranked == 0 ? 0.0 : mix(low.reranked, high.reranked)};
+}
+
+/// The effort that reached `recall` on held-out rows, between calibrated points; nothing when none did.
+std::optional<Effort> effort_for(const std::vector<index::CalibrationPoint>& calibration, float recall) noexcept {
+    for (std::size_t at = 0; at < calibration.size(); ++at) {
+        const index::CalibrationPoint& high = calibration[at];
+        if (!(high.recall >= recall)) continue;
+        const index::CalibrationPoint& low = calibration[at == 0 ? 0 : at - 1];
+        const double gap = static_cast<double>(high.recall) - static_cast<double>(low.recall);
+        return between(low, high, gap > 0 ? (static_cast<double>(recall) - static_cast<double>(low.recall)) / gap : 1.0);
+    }
+    return std::nullopt;
+}
+
+/// What an effort that the caller chose costs.
+Effort asked_effort(const std::vector<index::CalibrationPoint>& calibration, std::uint32_t effort) noexcept {
+    for (const index::CalibrationPoint& point : calibration) {
+        if (point.effort < effort) continue;
+        return {static_cast<double>(effort), static_cast<double>(point.distance_count), static_cast<double>(point.reranked)};
+    }
+    const double reranked = calibration.empty() ? 0.0 : static_cast<double>(calibration.back().reranked);
+    return {static_cast<double>(effort), 0, reranked};
 }
 
 }  // namespace
@@ -96,44 +126,10 @@ Result<std::unique_ptr<SnapshotSearch>> SnapshotSearch::prepare(Collection& coll
             part.passing_count = part.passing->count();
             if (part.passing_count == 0) continue;
         }
+        DVESP_TRY(search->plan(part));
         search->parts_.push_back(std::move(part));
     }
     return search;
-}
-
-Result<std::vector<Hit>> SnapshotSearch::search(const float* query) const {
-    std::vector<Hit> hits;
-    for (const Part& part : parts_) {
-        DVESP_ASSIGN(const index::Reranked found, search_part(part, query));
-        if (found.damaged) return fail(ErrorCode::corruption, part.source->name() + ": damaged (vectors)");
-        for (const index::Neighbor& neighbor : found.nearest) {
-            hits.push_back({neighbor.distance, {const_cast<Source*>(part.source), neighbor.row}, {}});
-        }
-    }
-    for (Hit& hit : hits) {
-        const auto id = hit.location.source->id(hit.location.row);
-        if (!id) return fail(ErrorCode::corruption, hit.location.source->name() + ": damaged (ids)");
-        hit.id = *id;
-    }
-    std::sort(hits.begin(), hits.end(),
-              [](const Hit& a, const Hit& b) { return a.distance < b.distance || (a.distance == b.distance && a.id < b.id); });
-    if (hits.size() > options_.top_k) hits.resize(options_.top_k);
-    return hits;
-}
-
-Result<index::Reranked> SnapshotSearch::search_part(const Part& part, const float* query) const {
-    return part.indexed == nullptr ? search_head(part, query) : search_segment(part, query);
-}
-
-Result<index::Reranked> SnapshotSearch::search_head(const Part& part, const float* query) const {
-    const bool rigorous = options_.exact || collection_.config().index == IndexKind::flat;
-    const index::CodedQuery coded(part.source->coding(), options_.metric, query,
-                                  rigorous ? index::Margin::rigorous : index::Margin::likely);
-    const LiveRows live(part.source->deaths, snapshot_->seq);
-    const index::RowPredicate& predicate = part.head_filter ? static_cast<const index::RowPredicate&>(*part.head_filter) : live;
-    index::FlatScan scan(coded, options_.top_k, predicate);
-    DVESP_TRY(part.source->scan(scan, part.rows));
-    return scan.finish(*part.source);
 }
 
 const IndexFile* SnapshotSearch::usable_index(const IndexedSegment& segment) const noexcept {
@@ -143,82 +139,154 @@ const IndexFile* SnapshotSearch::usable_index(const IndexedSegment& segment) con
     return nullptr;
 }
 
-Result<index::Reranked> SnapshotSearch::search_segment(const Part& part, const float* query) const {
+Result<void> SnapshotSearch::plan(Part& part) const {
     const bool rigorous = options_.exact || collection_.config().index == IndexKind::flat;
-    const index::CodedQuery coded(part.source->coding(), options_.metric, query,
-                                  rigorous ? index::Margin::rigorous : index::Margin::likely);
-    if (!rigorous) {
-        DVESP_ASSIGN(auto found, search_index(part, coded));
-        if (found) return std::move(*found);
-    }
-    DVESP_ASSIGN(const index::CodeView codes, part.indexed->segment->codes());
-    const LiveRows live(part.source->deaths, snapshot_->seq);
-    index::FlatScan scan(coded, options_.top_k, live);
-    if (part.passing) {
-        scan.scan_rows(codes.codes, part.passing->rows());
-    } else {
-        scan.scan(codes.codes, 0, codes.rows);
-    }
-    return scan.finish(*part.source);
-}
-
-Result<std::optional<index::Reranked>> SnapshotSearch::search_index(const Part& part, const index::CodedQuery& query) const {
-    const std::optional<index::Reranked> scan_instead;
-    const IndexFile* file = usable_index(*part.indexed);
-    if (file == nullptr) return scan_instead;
+    const IndexFile* file = rigorous || part.indexed == nullptr ? nullptr : usable_index(*part.indexed);
+    if (file == nullptr) return {};
     double share = 1;
     if (part.passing) {
         share = static_cast<double>(part.passing_count) / part.rows;
-        if (part.passing_count < scan_rows_max || share < scan_share_max) return scan_instead;
+        if (part.passing_count < scan_rows_max || share < scan_share_max) return {};
     }
     const double survivors = share * part.rows;
     share *= static_cast<double>(part.indexed->live_rows()) / part.rows;
+    share = std::max(share, 1e-6);
     const std::optional<std::uint32_t> asked = file->is_graph() ? options_.ef : options_.nprobe;
-    const index::CalibrationPoint* point = choose_effort(file->calibration(), options_.recall);
-    if (!asked && point == nullptr) return scan_instead;
-    double effort = asked ? *asked : point->effort;
+    const std::optional<Effort> calibrated =
+        asked ? asked_effort(file->calibration(), *asked) : effort_for(file->calibration(), options_.recall);
+    if (!calibrated) return {};
+    double effort = calibrated->effort;
     if (!asked) {
         if (options_.top_k > calibrated_top_k && file->is_graph()) {
             effort = std::max(effort, 1.5 * options_.top_k) + effort * 0.5;
         }
-        const double cost = effort / point->effort * point->distance_count / std::max(share, 1e-6);
-        if (cost * scattered_cost > survivors) return scan_instead;
+        const double cost = effort / calibrated->effort * calibrated->distance_count / share;
+        if (cost * scattered_cost > survivors) return {};
+        part.enough = std::min<double>(options_.top_k, survivors * 0.999);
     }
-    effort = std::max(1.0, effort / std::max(share, 1e-6));
-    if (file->is_graph()) effort = std::max<double>(effort, options_.top_k);
-    const auto whole = static_cast<std::uint32_t>(std::min<double>(effort, index::pool_size_max));
-    auto found = file->is_graph() ? search_graph(part, *file, query, whole) : search_ivf(part, *file, query, whole);
-    if (!found.ok()) return found.error();
-    // A pool of scattered survivors may come out short: then only a scan can fill the answer.
-    const double enough = std::min<double>(options_.top_k, survivors * 0.999);
-    if (!asked && !found->damaged && static_cast<double>(found->nearest.size()) < enough) return scan_instead;
-    return std::optional<index::Reranked>(std::move(*found));
+    effort = std::ceil(std::max(1.0, effort / share));
+    if (file->is_graph()) {
+        effort = std::max<double>(effort, options_.top_k);
+        DVESP_ASSIGN(part.graph, file->graph());
+        const double wanted = calibrated->reranked == 0 ? effort : calibrated->reranked * options_.top_k / calibrated_top_k;
+        part.reranked = static_cast<std::size_t>(std::ceil(std::max<double>(wanted, options_.top_k)));
+    }
+    part.way = file->is_graph() ? Way::graph : Way::ivf;
+    part.file = file;
+    part.effort = static_cast<std::uint32_t>(std::min<double>(effort, index::pool_size_max));
+    return {};
 }
 
-Result<index::Reranked> SnapshotSearch::search_graph(const Part& part, const IndexFile& file, const index::CodedQuery& query,
-                                                     std::uint32_t ef) const {
-    DVESP_ASSIGN(const index::GraphView graph, file.graph());
-    DVESP_ASSIGN(const index::CodeView codes, part.indexed->segment->codes());
-    auto scratch = collection_.take_scratch();
-    index::GraphHits hits;
+Result<void> SnapshotSearch::search(const float* queries, std::span<std::vector<Hit>> hits) const {
+    DVESP_ASSERT(hits.size() <= tile_queries);
+    const std::size_t dim = collection_.config().dimension;
+    for (const Part& part : parts_) {
+        if (part.way == Way::graph) {
+            DVESP_TRY(search_graph(part, queries, hits));
+            continue;
+        }
+        for (std::size_t index = 0; index < hits.size(); ++index) {
+            const float* query = queries + index * dim;
+            DVESP_ASSIGN(index::Reranked found, part.way == Way::ivf ? search_ivf(part, query) : scan_part(part, query));
+            if (part.way == Way::ivf && !found.damaged && static_cast<double>(found.nearest.size()) < part.enough) {
+                DVESP_ASSIGN(found, scan_part(part, query));
+            }
+            DVESP_TRY(add_hits(part, found, hits[index]));
+        }
+    }
+    for (std::vector<Hit>& one : hits) DVESP_TRY(finish(one));
+    return {};
+}
+
+Result<void> SnapshotSearch::add_hits(const Part& part, const index::Reranked& found, std::vector<Hit>& hits) const {
+    if (found.damaged) return fail(ErrorCode::corruption, part.source->name() + ": damaged (vectors)");
+    for (const index::Neighbor& neighbor : found.nearest) {
+        hits.push_back({neighbor.distance, {const_cast<Source*>(part.source), neighbor.row}, {}});
+    }
+    return {};
+}
+
+/// Keeps the nearest and looks up their ids.
+Result<void> SnapshotSearch::finish(std::vector<Hit>& hits) const {
+    if (parts_.size() > 1) {
+        std::stable_sort(hits.begin(), hits.end(), [](const Hit& a, const Hit& b) { return a.distance < b.distance; });
+    }
+    // Ids order equal distances, so those that tie with the last one count.
+    std::size_t kept = std::min<std::size_t>(hits.size(), options_.top_k);
+    while (kept > 0 && kept < hits.size() && hits[kept].distance == hits[kept - 1].distance) ++kept;
+    hits.resize(kept);
+    for (Hit& hit : hits) {
+        const auto id = hit.location.source->id(hit.location.row);
+        if (!id) return fail(ErrorCode::corruption, hit.location.source->name() + ": damaged (ids)");
+        hit.id = *id;
+    }
+    std::sort(hits.begin(), hits.end(),
+              [](const Hit& a, const Hit& b) { return a.distance < b.distance || (a.distance == b.distance && a.id < b.id); });
+    if (hits.size() > options_.top_k) hits.resize(options_.top_k);
+    return {};
+}
+
+Result<index::Reranked> SnapshotSearch::scan_part(const Part& part, const float* query) const {
+    const bool rigorous = options_.exact || collection_.config().index == IndexKind::flat;
+    const index::CodedQuery coded(part.source->coding(), options_.metric, query,
+                                  rigorous ? index::Margin::rigorous : index::Margin::likely);
+    const LiveRows live(part.source->deaths, snapshot_->seq);
+    const index::RowPredicate& predicate = part.head_filter ? static_cast<const index::RowPredicate&>(*part.head_filter) : live;
+    index::FlatScan scan(coded, options_.top_k, predicate);
     if (part.passing) {
-        const LivePassingRows predicate(part.source->deaths, snapshot_->seq, *part.passing);
-        hits = index::search_graph(graph, codes, query, ef, predicate, *scratch);
+        DVESP_ASSIGN(const index::CodeView codes, part.indexed->segment->codes());
+        scan.scan_rows(codes.codes, part.passing->rows());
     } else {
-        const LiveRows predicate(part.source->deaths, snapshot_->seq);
-        hits = index::search_graph(graph, codes, query, ef, predicate, *scratch);
+        DVESP_TRY(part.source->scan(scan, part.rows));
     }
-    collection_.give_scratch(std::move(scratch));
-    return index::rerank(query, hits.candidates, options_.top_k, *part.source);
+    return scan.finish(*part.source);
 }
 
-Result<index::Reranked> SnapshotSearch::search_ivf(const Part& part, const IndexFile& file, const index::CodedQuery& query,
-                                                   std::uint32_t probe_count) const {
-    DVESP_ASSIGN(const index::IvfView ivf, file.ivf());
+Result<void> SnapshotSearch::search_graph(const Part& part, const float* queries, std::span<std::vector<Hit>> hits) const {
+    const std::uint32_t dim = collection_.config().dimension;
+    const bool unit = part.indexed->segment->unit_norms();
+    auto bench = collection_.take_bench();
+    std::vector<index::FourBitQuery> coded;
+    std::vector<index::GraphTask> tasks;
+    coded.reserve(hits.size());
+    tasks.reserve(hits.size());
+    for (std::size_t index = 0; index < hits.size(); ++index) {
+        coded.emplace_back(*part.graph->view.coding, queries + index * dim, unit);
+        tasks.push_back({&coded.back(), part.effort, &(*bench)[index]});
+    }
+    index::search_graph(part.graph->view, tasks);
+    const LiveRows live(part.source->deaths, snapshot_->seq);
+    std::optional<LivePassingRows> passing;
+    if (part.passing) passing.emplace(part.source->deaths, snapshot_->seq, *part.passing);
+    const index::RowPredicate& predicate = passing ? static_cast<const index::RowPredicate&>(*passing) : live;
+    // While one query's distances are computed, the next one's vectors are on their way.
+    std::array<index::ChosenRows, 2> chosen;
+    const auto choose = [&](std::size_t index) {
+        if (index == hits.size()) return;
+        index::choose_rows(tasks[index].scratch->found(), part.reranked, predicate, *part.source, dim, chosen[index % 2]);
+    };
+    Result<void> outcome;
+    choose(0);
+    for (std::size_t index = 0; index < hits.size() && outcome.ok(); ++index) {
+        choose(index + 1);
+        const float* query = queries + index * dim;
+        auto found =
+            Result<index::Reranked>(index::rerank_chosen({options_.metric, query, dim}, chosen[index % 2], options_.top_k));
+        // A pool of scattered survivors may come out short: then only a scan can fill the answer.
+        if (!found->damaged && static_cast<double>(found->nearest.size()) < part.enough) found = scan_part(part, query);
+        outcome = found.ok() ? add_hits(part, *found, hits[index]) : Result<void>(found.error());
+    }
+    collection_.give_bench(std::move(bench));
+    return outcome;
+}
+
+Result<index::Reranked> SnapshotSearch::search_ivf(const Part& part, const float* query) const {
+    const index::CodedQuery coded(part.source->coding(), options_.metric, query, index::Margin::likely);
+    DVESP_ASSIGN(const index::IvfView ivf, part.file->ivf());
     DVESP_ASSIGN(const index::CodeView codes, part.indexed->segment->codes());
-    const std::vector<std::uint32_t> rows = index::probed_rows(ivf, query, probe_count, codes.rows);
+    const std::vector<std::uint32_t> rows = index::probed_rows(ivf, coded, part.effort, codes.rows);
     const auto run = [&](const index::RowPredicate& predicate) {
-        index::FlatScan scan(query, options_.top_k, predicate);
+        index::FlatScan scan(coded, options_.top_k, predicate);
         scan.scan_rows(codes.codes, rows);
         return scan.finish(*part.source);
     };

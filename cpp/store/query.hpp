@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/task.hpp"
@@ -42,12 +43,15 @@ class SnapshotSearch {
     /// Evaluates the filter on every segment. @errors corruption
     static Result<std::unique_ptr<SnapshotSearch>> prepare(Collection& collection, std::shared_ptr<const Snapshot> snapshot,
                                                            const SearchOptions& options, const ParsedFilter* filter);
-    /// @param query float32 [dimension], finite  @return up to top_k hits, nearest first, equal distances by id
-    [[nodiscard]] Result<std::vector<Hit>> search(const float* query) const;
+    /// Searches up to tile_queries queries together.
+    /// @param queries float32 [count, dimension], finite
+    /// @param hits    count lists: up to top_k hits each, nearest first, equal distances by id
+    [[nodiscard]] Result<void> search(const float* queries, std::span<std::vector<Hit>> hits) const;
     ~SnapshotSearch();
 
   private:
     struct HeadFilter;
+    enum class Way : std::uint8_t { scan, graph, ivf };
     struct Part {
         const Source* source = nullptr;
         std::uint32_t rows = 0;
@@ -55,16 +59,20 @@ class SnapshotSearch {
         std::shared_ptr<const RowSet> passing;    ///< of a segment with a filter
         std::uint64_t passing_count = 0;
         std::unique_ptr<HeadFilter> head_filter;  ///< of a head with a filter
+        Way way = Way::scan;
+        const IndexFile* file = nullptr;  ///< of graph and ivf
+        std::shared_ptr<const LoadedGraph> graph;
+        std::uint32_t effort = 0;  ///< ef or nprobe
+        std::size_t reranked = 0;  ///< rows of the pool that are computed exactly
+        double enough = 0;         ///< hits below which only a scan can fill the answer
     };
     SnapshotSearch(Collection& collection, std::shared_ptr<const Snapshot> snapshot, const SearchOptions& options);
-    Result<index::Reranked> search_part(const Part& part, const float* query) const;
-    Result<index::Reranked> search_head(const Part& part, const float* query) const;
-    Result<index::Reranked> search_segment(const Part& part, const float* query) const;
-    Result<std::optional<index::Reranked>> search_index(const Part& part, const index::CodedQuery& query) const;
-    Result<index::Reranked> search_graph(const Part& part, const IndexFile& file, const index::CodedQuery& query,
-                                         std::uint32_t ef) const;
-    Result<index::Reranked> search_ivf(const Part& part, const IndexFile& file, const index::CodedQuery& query,
-                                       std::uint32_t probe_count) const;
+    Result<void> plan(Part& part) const;
+    Result<void> search_graph(const Part& part, const float* queries, std::span<std::vector<Hit>> hits) const;
+    Result<index::Reranked> search_ivf(const Part& part, const float* query) const;
+    Result<index::Reranked> scan_part(const Part& part, const float* query) const;
+    Result<void> add_hits(const Part& part, const index::Reranked& found, std::vector<Hit>& hits) const;
+    Result<void> finish(std::vector<Hit>& hits) const;
     [[nodiscard]] const IndexFile* usable_index(const IndexedSegment& segment) const noexcept;
 
     Collection& collection_;

@@ -57,7 +57,7 @@ class Verifier {
             if (!graph.ok()) {
                 add(graph.error().message);
             } else {
-                check_graph(*index_file, *graph, segment.segment->rows());
+                check_graph(*index_file, (*graph)->view, segment.segment->rows());
             }
         }
     }

@@ -43,9 +43,13 @@ void search(const store::IndexFile& file, const Fixture& fixture) {
         if (file.is_graph()) {
             const auto graph = file.graph();
             if (!graph.ok()) return;
-            auto hits = index::search_graph(*graph, {fixture.codes.data(), rows}, coded, effort, everyone, scratch);
-            for (const index::Candidate& candidate : hits.candidates) require(candidate.row < rows);
-            require(hits.candidates.size() <= rows);
+            const index::FourBitQuery walked(*(*graph)->view.coding, query.data(), false);
+            const index::GraphTask task{&walked, effort, &scratch};
+            index::search_graph((*graph)->view, {&task, 1});
+            for (const std::uint32_t row : scratch.found()) require(row < rows);
+            index::ChosenRows chosen;
+            index::choose_rows(scratch.found(), ~std::size_t{0}, everyone, fixture, dimension, chosen);
+            require(index::rerank_chosen({file.metric(), query.data(), dimension}, chosen, 5).nearest.size() <= 5);
         } else {
             const auto ivf = file.ivf();
             if (!ivf.ok()) return;

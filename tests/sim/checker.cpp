@@ -124,7 +124,8 @@ Result<std::string> check_search(store::Collection& collection, const Collection
         options.nprobe = 2;
     }
     DVESP_ASSIGN(const auto search, store::SnapshotSearch::prepare(collection, collection.snapshot(), options, nullptr));
-    DVESP_ASSIGN(const auto hits, search->search(query.data()));
+    std::vector<store::Hit> hits;
+    DVESP_TRY(search->search(query.data(), {&hits, 1}));
     return check_hits(collection.name(), model, query, kind, hits);
 }
 

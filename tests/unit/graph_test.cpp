@@ -1,12 +1,13 @@
 /// tests/unit/graph_test.cpp - graphs and inverted files: recall against exact answers, reachability, partition, ties.
 #include <doctest/doctest.h>
+#include <hnswlib/hnswlib.h>
 
 #include <numeric>
-#include <set>
 
 #include "index/flat_scan.hpp"
 #include "index/graph_builder.hpp"
 #include "index/ivf.hpp"
+#include "os/executor.hpp"
 #include "unit/index_support.hpp"
 
 using dvesp::Prng;
@@ -17,7 +18,10 @@ using dvesp::index::BuildControl;
 using dvesp::index::CalibrationPoint;
 using dvesp::index::CodedQuery;
 using dvesp::index::FlatScan;
+using dvesp::index::FourBitQuery;
 using dvesp::index::Graph;
+using dvesp::index::GraphTask;
+using dvesp::index::GraphView;
 using dvesp::index::Ivf;
 using dvesp::index::Margin;
 using dvesp::index::Metric;
@@ -46,6 +50,24 @@ std::uint32_t effort_for(const std::vector<CalibrationPoint>& calibration, float
     return 0;
 }
 
+std::vector<std::uint32_t> found_by(const GraphView& graph, const float* query, std::uint32_t effort) {
+    SearchScratch scratch;
+    const FourBitQuery coded(*graph.coding, query, false);
+    const GraphTask task{&coded, effort, &scratch};
+    search_graph(graph, {&task, 1});
+    return {scratch.found().begin(), scratch.found().end()};
+}
+
+/// Recall@10 of one search whose whole pool is computed exactly.
+double recall_of_search(const GraphView& graph, const Vectors& vectors, Metric metric, const float* query,
+                        std::uint32_t effort) {
+    const EveryRow all;
+    dvesp::index::ChosenRows chosen;
+    dvesp::index::choose_rows(found_by(graph, query, effort), effort, all, vectors, vectors.dimension(), chosen);
+    const auto nearest = dvesp::index::rerank_chosen({metric, query, vectors.dimension()}, chosen, 10).nearest;
+    return dvesp::test::recall_of(nearest, dvesp::test::brute_force(vectors, metric, query, 10, all));
+}
+
 std::size_t unreached(const Graph& graph, std::uint32_t rows) {
     std::vector<bool> seen(rows, false);
     std::vector<std::uint32_t> stack = graph.entry_points;
@@ -66,38 +88,77 @@ std::size_t unreached(const Graph& graph, std::uint32_t rows) {
 
 TEST_CASE("graph_search_with_the_calibrated_effort_reaches_its_recall_on_new_queries") {
     Prng prng(1);
-    for (const Metric metric : all_metrics) {
-        const Vectors everything(prng, 3100, 32, {1, 0, 40, 0, 0});
-        Vectors vectors(prng, 3000, 32, {1, 0, 0, 0, 0});
-        std::copy(everything.vector(0), everything.vector(3000), vectors.mutable_vector(0));
-        const Coded coded(vectors, metric == Metric::cosine);
-        const Graph graph = graph_over(coded, metric);
-        CHECK(unreached(graph, vectors.rows()) == 0);
-        REQUIRE_FALSE(graph.calibration.empty());
-        const std::uint32_t effort = effort_for(graph.calibration, 0.99F);
-        SearchScratch scratch;
-        const EveryRow all;
-        double recall = 0;
-        for (std::uint32_t query = 3000; query < everything.rows(); ++query) {
-            const CodedQuery prepared(coded.coding, metric, everything.vector(query), Margin::likely);
-            auto hits = search_graph(graph.view(), coded.view(), prepared, effort, all, scratch);
-            const auto found = dvesp::index::rerank(prepared, hits.candidates, 10, vectors);
-            recall += dvesp::test::recall_of(found.nearest,
-                                             dvesp::test::brute_force(vectors, metric, everything.vector(query), 10, all));
+    for (const float offset : {0.0F, 4.0F}) {  // far from zero, rows carry terms
+        for (const Metric metric : all_metrics) {
+            const Vectors everything(prng, 3100, 32, {1, offset, 40, 0, 0});
+            Vectors vectors(prng, 3000, 32, {1, 0, 0, 0, 0});
+            std::copy(everything.vector(0), everything.vector(3000), vectors.mutable_vector(0));
+            const Coded coded(vectors, metric == Metric::cosine);
+            const Graph graph = graph_over(coded, metric);
+            CHECK(unreached(graph, vectors.rows()) == 0);
+            REQUIRE_FALSE(graph.calibration.empty());
+            const std::uint32_t effort = effort_for(graph.calibration, 0.99F);
+            double recall = 0;
+            for (std::uint32_t query = 3000; query < everything.rows(); ++query) {
+                recall += recall_of_search(graph.view(), vectors, metric, everything.vector(query), effort);
+            }
+            CAPTURE(static_cast<int>(metric));
+            CAPTURE(offset);
+            CHECK(recall / 100 > 0.95);
         }
-        CAPTURE(static_cast<int>(metric));
-        CHECK(recall / 100 > 0.95);
+    }
+}
+
+TEST_CASE("graph_is_as_good_as_that_of_hnswlib_at_the_same_effort") {
+    Prng prng(11);
+    const Vectors everything(prng, 5200, 24, {1, 0, 60, 0, 0});
+    Vectors vectors(prng, 5000, 24, {1, 0, 0, 0, 0});
+    std::copy(everything.vector(0), everything.vector(5000), vectors.mutable_vector(0));
+    const Coded coded(vectors, false);
+    SerialRunner runner;
+    BuildControl control;
+    Graph graph = build_graph(coded.coding, Metric::l2, coded.view(), vectors, {16, 200}, runner, control).value();
+    const auto recall_at = [&](std::uint32_t effort) {
+        double recall = 0;
+        for (std::uint32_t query = 5000; query < everything.rows(); ++query) {
+            recall += recall_of_search(graph.view(), vectors, Metric::l2, everything.vector(query), effort);
+        }
+        return recall / 200;
+    };
+    const std::vector<double> own = {recall_at(12), recall_at(24), recall_at(48)};
+    hnswlib::L2Space space(24);
+    hnswlib::HierarchicalNSW<float> reference(&space, vectors.rows(), 16, 200);
+    for (std::uint32_t row = 0; row < vectors.rows(); ++row) reference.addPoint(vectors.vector(row), row);
+    std::fill(graph.links.begin(), graph.links.end(), no_row);
+    for (std::uint32_t node = 0; node < vectors.rows(); ++node) {
+        hnswlib::linklistsizeint* list = reference.get_linklist0(node);
+        const auto* neighbors = reinterpret_cast<const hnswlib::tableint*>(list + 1);
+        const std::size_t row = reference.getExternalLabel(node);
+        for (std::size_t at = 0; at < reference.getListCount(list); ++at) {
+            graph.links[row * graph.degree + at] = static_cast<std::uint32_t>(reference.getExternalLabel(neighbors[at]));
+        }
+    }
+    graph.entry_points = {static_cast<std::uint32_t>(reference.getExternalLabel(reference.enterpoint_node_))};
+    const std::vector<double> theirs = {recall_at(12), recall_at(24), recall_at(48)};
+    for (std::size_t at = 0; at < own.size(); ++at) {
+        CAPTURE(own[at]);
+        CAPTURE(theirs[at]);
+        CHECK(own[at] >= theirs[at] - 0.005);
     }
 }
 
 TEST_CASE("graph_of_duplicates_reaches_every_row") {
     Prng prng(2);
-    Vectors vectors(prng, 1500, 8, {1, 0, 0, 0, 0});
-    for (std::uint32_t row = 0; row < vectors.rows(); ++row) {
-        if (row % 3 != 0) std::copy(vectors.vector(0), vectors.vector(0) + 8, vectors.mutable_vector(row));
+    for (const std::uint32_t step : {3U, 2000U}) {  // two thirds of the rows are copies; all are
+        Vectors vectors(prng, 1500, 8, {1, 0, 0, 0, 0});
+        for (std::uint32_t row = 0; row < vectors.rows(); ++row) {
+            if (row % step != 0) std::copy(vectors.vector(0), vectors.vector(0) + 8, vectors.mutable_vector(row));
+        }
+        const Coded coded(vectors, false);
+        const Graph graph = graph_over(coded, Metric::l2);
+        CHECK(unreached(graph, vectors.rows()) == 0);
+        CHECK(graph.entry_points.size() < 10);
     }
-    const Coded coded(vectors, false);
-    CHECK(unreached(graph_over(coded, Metric::l2), vectors.rows()) == 0);
 }
 
 TEST_CASE("graph_of_few_rows_finds_them_all") {
@@ -106,47 +167,45 @@ TEST_CASE("graph_of_few_rows_finds_them_all") {
         const Vectors vectors(prng, rows, 5, {1, 0, 0, 0, 0});
         const Coded coded(vectors, true);
         const Graph graph = graph_over(coded, Metric::cosine);
-        SearchScratch scratch;
-        const EveryRow all;
-        const CodedQuery prepared(coded.coding, Metric::cosine, vectors.vector(0), Margin::likely);
-        CHECK(search_graph(graph.view(), coded.view(), prepared, 64, all, scratch).candidates.size() == rows);
-        const EveryRow some(2);
-        CHECK(search_graph(graph.view(), coded.view(), prepared, 64, some, scratch).candidates.size() == (rows + 1) / 2);
+        CHECK(found_by(graph.view(), vectors.vector(0), 64).size() == rows);
     }
 }
 
-TEST_CASE("graph_search_ignores_links_and_entry_points_that_point_outside") {
+TEST_CASE("graph_built_by_any_number_of_threads_is_the_same") {
     Prng prng(4);
-    const Vectors vectors(prng, 100, 8, {1, 0, 0, 0, 0});
+    const Vectors vectors(prng, 2500, 16, {1, 0, 12, 0, 0.1});
     const Coded coded(vectors, false);
-    Graph graph = graph_over(coded, Metric::l2);
-    for (auto& link : graph.links) {
-        if (prng.chance(0.3)) link = static_cast<std::uint32_t>(prng.next());
-    }
-    graph.entry_points.push_back(100);
-    SearchScratch scratch;
-    const EveryRow all;
-    const CodedQuery prepared(coded.coding, Metric::l2, vectors.vector(0), Margin::likely);
-    for (const std::uint32_t ef : {1U, 10U, 1000U, ~0U}) {
-        const auto hits = search_graph(graph.view(), coded.view(), prepared, ef, all, scratch);
-        std::set<std::uint32_t> rows;
-        for (const auto& candidate : hits.candidates) {
-            REQUIRE(candidate.row < 100);
-            REQUIRE(rows.insert(candidate.row).second);
-        }
-    }
+    const auto executor = dvesp::os::make_executor(0, 3);
+    BuildControl control;
+    const Graph serial = graph_over(coded, Metric::dot_product);
+    const Graph parallel =
+        build_graph(coded.coding, Metric::dot_product, coded.view(), vectors, {16, 100}, *executor, control).value();
+    CHECK(serial.links == parallel.links);
+    CHECK(serial.entry_points == parallel.entry_points);
 }
 
-TEST_CASE("graph_scratch_serves_searches_beyond_its_epochs") {
+TEST_CASE("graph_search_of_a_tile_finds_what_single_searches_find") {
     Prng prng(5);
-    const Vectors vectors(prng, 60, 4, {1, 0, 0, 0, 0});
+    const Vectors vectors(prng, 1200, 20, {1, 0, 9, 0, 0});
     const Coded coded(vectors, false);
     const Graph graph = graph_over(coded, Metric::l2);
-    SearchScratch scratch;
-    const EveryRow all;
-    const CodedQuery prepared(coded.coding, Metric::l2, vectors.vector(0), Margin::likely);
-    for (int round = 0; round < 70'000; ++round) {
-        REQUIRE(search_graph(graph.view(), coded.view(), prepared, 4, all, scratch).candidates.size() == 4);
+    std::vector<SearchScratch> scratches(11);
+    for (int round = 0; round < 200; ++round) {
+        std::vector<FourBitQuery> queries;
+        std::vector<GraphTask> tasks;
+        std::vector<std::uint32_t> rows;
+        queries.reserve(scratches.size());
+        for (SearchScratch& scratch : scratches) {
+            rows.push_back(static_cast<std::uint32_t>(prng.below(vectors.rows())));
+            queries.emplace_back(graph.coding.front(), vectors.vector(rows.back()), false);
+            tasks.push_back({&queries.back(), static_cast<std::uint32_t>(1 + prng.below(100)), &scratch});
+        }
+        search_graph(graph.view(), tasks);
+        for (std::size_t at = 0; at < tasks.size(); ++at) {
+            const auto together = scratches[at].found();
+            REQUIRE(found_by(graph.view(), vectors.vector(rows[at]), tasks[at].ef) ==
+                    std::vector<std::uint32_t>(together.begin(), together.end()));
+        }
     }
 }
 

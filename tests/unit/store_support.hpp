@@ -173,7 +173,8 @@ inline std::vector<std::pair<std::string, float>> search(store::Database& databa
     const auto found = database.collection(collection).value();
     const auto prepared = store::SnapshotSearch::prepare(*found, found->snapshot(), options, filter).value();
     std::vector<std::pair<std::string, float>> out;
-    const auto hits = prepared->search(query.data()).value();
+    std::vector<store::Hit> hits;
+    REQUIRE(prepared->search(query.data(), {&hits, 1}).ok());
     for (const store::Hit& hit : hits) out.emplace_back(hit.id, hit.distance);
     return out;
 }

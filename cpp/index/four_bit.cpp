@@ -1,0 +1,122 @@
+/// index/four_bit.cpp - training, coding of rows and queries.
+#include "index/four_bit.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/kernels.hpp"
+
+namespace dvesp::index {
+namespace {
+
+/// The 16 levels span so many standard deviations to either side: near the least mean squared error of a Gaussian.
+constexpr double clip_deviations = 2.7;
+constexpr float middle_code = 7.5F;
+constexpr std::uint32_t sample_rows_max = 8192;
+/// A centre of this share of the rows' squared length is worth four bytes a row.
+constexpr float center_share_min = 0.2F;
+
+float unit_scale(Metric metric, const float* vector, std::size_t dim) noexcept {
+    if (metric != Metric::cosine) return 1.0F;
+    const float length = norm(vector, dim);
+    const float inverse = length > 0 ? 1.0F / length : 0.0F;
+    return std::isfinite(inverse) ? inverse : 0.0F;
+}
+
+}  // namespace
+
+FourBitCoding::FourBitCoding(Metric metric, std::vector<float> center, std::vector<float> steps)
+    : metric_(metric),
+      center_(std::move(center)),
+      steps_(std::move(steps)),
+      block_count_((center_.size() + kernels::nibble_block_dims - 1) / kernels::nibble_block_dims) {
+    inverse_steps_.reserve(steps_.size());
+    for (const float step : steps_) {
+        const float inverse = step > 0 ? 1.0F / step : 0.0F;
+        inverse_steps_.push_back(std::isfinite(inverse) ? inverse : 0.0F);
+    }
+    const float center_norm2 = kernels::best().dot(center_.data(), center_.data(), center_.size());
+    has_terms_ = metric == Metric::l2 || (metric == Metric::cosine && center_norm2 > center_share_min);
+}
+
+std::vector<FourBitCoding> FourBitCoding::train(Metric metric, std::uint32_t dimension, std::uint32_t rows,
+                                                const VectorSource& vectors) {
+    std::vector<double> sums(dimension, 0.0);
+    std::vector<double> squares(dimension, 0.0);
+    const std::uint32_t step = std::max(1U, rows / sample_rows_max);
+    double count = 0;
+    for (std::uint32_t row = 0; row < rows; row += step) {
+        const float* vector = vectors.vector(row);
+        if (vector == nullptr) return {};
+        const auto scale = static_cast<double>(unit_scale(metric, vector, dimension));
+        for (std::uint32_t index = 0; index < dimension; ++index) {
+            const double value = static_cast<double>(vector[index]) * scale;
+            sums[index] += value;
+            squares[index] += value * value;
+        }
+        ++count;
+    }
+    std::vector<float> center(dimension);
+    std::vector<float> steps(dimension);
+    for (std::uint32_t index = 0; index < dimension; ++index) {
+        const double mean = sums[index] / count;
+        const double variance = std::max(0.0, squares[index] / count - mean * mean);
+        center[index] = static_cast<float>(mean);
+        steps[index] = static_cast<float>(2 * clip_deviations * std::sqrt(variance) / 15);
+        // What rounding left of a constant coordinate is no range.
+        if (!(steps[index] > std::fabs(center[index]) * 1e-6F) || !std::isfinite(steps[index])) steps[index] = 0;
+    }
+    std::vector<FourBitCoding> trained;
+    trained.emplace_back(metric, std::move(center), std::move(steps));
+    return trained;
+}
+
+std::size_t FourBitCoding::stride() const noexcept { return block_count_ * kernels::code_block_bytes; }
+
+float FourBitCoding::encode(const float* vector, std::uint8_t* out) const noexcept {
+    const std::size_t dim = center_.size();
+    const float scale = unit_scale(metric_, vector, dim);
+    std::fill(out, out + stride(), std::uint8_t{0});
+    float term = 0;
+    for (std::size_t index = 0; index < dim; ++index) {
+        const float centered = vector[index] * scale - center_[index];
+        term += centered * centered;
+        const float level = std::clamp(centered * inverse_steps_[index] + middle_code, 0.0F, 15.0F);
+        const auto code = static_cast<std::uint8_t>(level + 0.5F);
+        const std::size_t block = index / kernels::nibble_block_dims;
+        const std::size_t place = index % kernels::nibble_block_dims;
+        std::uint8_t& byte = out[block * kernels::code_block_bytes + place % kernels::code_block_bytes];
+        byte = static_cast<std::uint8_t>(byte | (place < kernels::code_block_bytes ? code : code << 4U));
+    }
+    return std::isfinite(term) ? term : 0.0F;
+}
+
+FourBitQuery::FourBitQuery(const FourBitCoding& coding, const float* query, bool unit)
+    : code_(coding.block_count() * kernels::nibble_block_dims) {
+    const bool centered = coding.has_terms();
+    const Metric length = unit ? Metric::cosine : coding.metric();
+    encode(coding, query, unit_scale(length, query, coding.dimension()), centered);
+    // |q - y|^2 = |q - c|^2 + |y - c|^2 - 2 <q - c, y - c>; the dot product stands for the last, divided by the code's scale.
+    if (centered) term_scale_ = code_scale_ > 0 ? 0.5F / code_scale_ : 1.0F;
+}
+
+FourBitQuery::FourBitQuery(const FourBitCoding& coding, const float* query, float own_term)
+    : code_(coding.block_count() * kernels::nibble_block_dims) {
+    encode(coding, query, 1.0F, false);
+    term_scale_ = code_scale_ > 0 ? -own_term / code_scale_ : 0.0F;
+}
+
+void FourBitQuery::encode(const FourBitCoding& coding, const float* query, float scale, bool centered) {
+    const std::size_t dim = coding.dimension();
+    std::vector<float> weights(dim);
+    for (std::size_t index = 0; index < dim; ++index) {
+        const float value = query[index] * scale - (centered ? coding.center()[index] : 0.0F);
+        const float weight = value * coding.steps()[index];
+        weights[index] = std::isfinite(weight) ? weight : 0.0F;
+    }
+    std::int32_t sum = 0;
+    code_scale_ = kernels::best().encode_int8(weights.data(), dim, reinterpret_cast<std::int8_t*>(code_.data()), &sum);
+    if (!std::isfinite(0.5F / code_scale_)) code_scale_ = 0;
+}
+
+}  // namespace dvesp::index

@@ -1,0 +1,67 @@
+/// index/four_bit.hpp - 4-bit scalar quantization: the codes that a graph walk reads.
+/// Every coordinate has its own range, so a row needs no constants and a query folds the ranges into its own code. A walk only
+/// has to rank rows well enough that the pool holds the answer; exact distances decide.
+/// Bytes: docs/formats/segment.md, index files. Layout within a block: kernels/kernels.hpp, nibble_scores_at.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "index/metric.hpp"
+#include "index/rows.hpp"
+
+namespace dvesp::index {
+
+/// y is stored as centre[d] + step[d] * (code[d] - 7.5), where y is the row, or its unit vector for cosine. Immutable.
+class FourBitCoding {
+  public:
+    /// @param metric  that the graph serves: cosine codes unit vectors
+    /// @param center,steps float32 [dimension] each; steps are 0 or more, 0 for a coordinate that never changes
+    FourBitCoding(Metric metric, std::vector<float> center, std::vector<float> steps);
+    /// Centre and ranges from a sample of the rows. @return nothing when a vector is damaged
+    static std::vector<FourBitCoding> train(Metric metric, std::uint32_t dimension, std::uint32_t rows,
+                                            const VectorSource& vectors);
+
+    [[nodiscard]] Metric metric() const noexcept { return metric_; }
+    [[nodiscard]] std::uint32_t dimension() const noexcept { return static_cast<std::uint32_t>(center_.size()); }
+    [[nodiscard]] const std::vector<float>& center() const noexcept { return center_; }
+    [[nodiscard]] const std::vector<float>& steps() const noexcept { return steps_; }
+    [[nodiscard]] std::size_t block_count() const noexcept { return block_count_; }
+    /// Bytes of one row: a multiple of 64.
+    [[nodiscard]] std::size_t stride() const noexcept;
+    /// True when rows carry their squared distance to the centre: for l2, and for cosine when the centre is far from zero (the
+    /// share of a row along the centre is then exact, not quantized).
+    [[nodiscard]] bool has_terms() const noexcept { return has_terms_; }
+
+    /// Codes one row into `out` (stride bytes) and returns its term.
+    float encode(const float* vector, std::uint8_t* out) const noexcept;
+
+  private:
+    Metric metric_;
+    std::vector<float> center_, steps_, inverse_steps_;
+    std::size_t block_count_;
+    bool has_terms_;
+};
+
+/// A query for a walk: its code, and how much a row's term counts. Scores are -dot + scale * term, ascending is nearer.
+class FourBitQuery {
+  public:
+    /// @param query float32 [dimension], finite  @param unit true: the rows are unit vectors, whatever the metric
+    FourBitQuery(const FourBitCoding& coding, const float* query, bool unit);
+    /// A row of the graph that is being built, as a query in the space of MipsTerms.
+    FourBitQuery(const FourBitCoding& coding, const float* query, float own_term);
+
+    [[nodiscard]] const std::int8_t* code() const noexcept { return reinterpret_cast<const std::int8_t*>(code_.data()); }
+    [[nodiscard]] float term_scale() const noexcept { return term_scale_; }
+
+  private:
+    void encode(const FourBitCoding& coding, const float* query, float scale, bool centered);
+
+    AlignedBuffer code_;
+    float code_scale_ = 0;
+    float term_scale_ = 0;
+};
+
+}  // namespace dvesp::index
