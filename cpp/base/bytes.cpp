@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
 
 namespace dvesp {
@@ -18,11 +19,13 @@ constexpr std::size_t huge_page_bytes = std::size_t{2} << 20;
 std::uint8_t* map_aligned(std::size_t size, std::size_t align) {
     void* memory = mmap(nullptr, size + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
-    auto* start = static_cast<std::uint8_t*>(memory);
-    const std::size_t before = (align - reinterpret_cast<std::uintptr_t>(start) % align) % align;
-    if (before > 0) munmap(start, before);
-    munmap(start + before + size, align - before);
-    return start + before;
+    void* aligned = memory;
+    std::size_t space = size + align;
+    std::align(align, size, aligned, space);  // never fails: there is room for one alignment more
+    const std::size_t before = size + align - space;
+    if (before > 0) munmap(memory, before);
+    if (before < align) munmap(static_cast<std::uint8_t*>(aligned) + size, align - before);
+    return static_cast<std::uint8_t*>(aligned);
 }
 
 }  // namespace
