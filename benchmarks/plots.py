@@ -24,6 +24,7 @@ class Panel:
     logarithmic: bool = False
     limits: tuple[float, float] | None = None
     own: str = ""  # the label drawn in another colour
+    x_label: str = "seconds"  # of a plot of lines
 
 
 def save(path: Path, title: str, panels: Sequence[Panel], columns: int = 2) -> None:
@@ -61,7 +62,9 @@ def _draw(axis: Any, panel: Panel) -> None:
         for number, (label, x) in enumerate(panel.marks.items()):
             axis.axvline(x, color="grey", linewidth=0.7, linestyle=":")
             axis.annotate(label, (x, 1 - 0.08 * (number % 3)), xycoords=("data", "axes fraction"), fontsize=7)
-        axis.set_xlabel("seconds")
+        axis.set_xlabel(panel.x_label)
+        if panel.logarithmic:
+            axis.set_yscale("log")
         axis.set_ylabel(panel.unit)
         axis.legend(fontsize=7)
         return

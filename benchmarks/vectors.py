@@ -53,6 +53,24 @@ def clustered(row_count: int, dimension: int, query_count: int = 1000, seed: int
     return Vectors(vectors[:row_count], vectors[row_count:], origin)
 
 
+def manifold(row_count: int, dimension: int, query_count: int = 1000, seed: int = SEED) -> Vectors:
+    """Unit vectors on a curved surface of 20 dimensions: what an encoder makes of texts that vary in a few ways, with a
+    twentieth of noise. Latent points are drawn around topics of uneven size and pass through two random layers."""
+    random = np.random.default_rng(seed)
+    latent_count, hidden_count, total = 20, 256, row_count + query_count
+    topics = random.standard_normal((max(8, row_count // 1000), latent_count), np.float32)
+    chosen = (random.pareto(1.0, total) * len(topics) / 8).astype(np.int64) % len(topics)
+    latent = topics[chosen] + 0.6 * random.standard_normal((total, latent_count), np.float32)
+    first = random.standard_normal((latent_count, hidden_count), np.float32) / np.float32(np.sqrt(latent_count))
+    second = random.standard_normal((hidden_count, dimension), np.float32) / np.float32(np.sqrt(hidden_count))
+    vectors = np.tanh(latent @ first) @ second
+    scale = np.float32(0.05) * vectors.std()
+    vectors += scale * random.standard_normal(vectors.shape, np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    origin = f"made: {latent_count} latent dimensions through two random layers, seed {seed}"
+    return Vectors(vectors[:row_count], vectors[row_count:], origin)
+
+
 def gaussian(row_count: int, dimension: int, query_count: int = 1000, seed: int = SEED) -> Vectors:
     """Independent normal coordinates: no structure at all, the worst case of every graph."""
     random = np.random.default_rng(seed)

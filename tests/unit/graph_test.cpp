@@ -1,6 +1,5 @@
 /// tests/unit/graph_test.cpp - graphs and inverted files: recall against exact answers, reachability, partition, ties.
 #include <doctest/doctest.h>
-#include <hnswlib/hnswlib.h>
 
 #include <numeric>
 
@@ -8,6 +7,7 @@
 #include "index/graph_builder.hpp"
 #include "index/ivf.hpp"
 #include "os/executor.hpp"
+#include "unit/graph_support.hpp"
 #include "unit/index_support.hpp"
 
 using dvesp::Prng;
@@ -21,7 +21,6 @@ using dvesp::index::FlatScan;
 using dvesp::index::FourBitQuery;
 using dvesp::index::Graph;
 using dvesp::index::GraphTask;
-using dvesp::index::GraphView;
 using dvesp::index::Ivf;
 using dvesp::index::Margin;
 using dvesp::index::Metric;
@@ -31,6 +30,8 @@ using dvesp::index::SearchScratch;
 using dvesp::test::all_metrics;
 using dvesp::test::Coded;
 using dvesp::test::EveryRow;
+using dvesp::test::found_by;
+using dvesp::test::recall_of_search;
 using dvesp::test::Vectors;
 
 namespace {
@@ -48,24 +49,6 @@ std::uint32_t effort_for(const std::vector<CalibrationPoint>& calibration, float
     }
     FAIL("no effort reached the recall");
     return 0;
-}
-
-std::vector<std::uint32_t> found_by(const GraphView& graph, const float* query, std::uint32_t effort) {
-    SearchScratch scratch;
-    const FourBitQuery coded(*graph.coding, query, false);
-    const GraphTask task{&coded, effort, &scratch};
-    search_graph(graph, {&task, 1});
-    return {scratch.found().begin(), scratch.found().end()};
-}
-
-/// Recall@10 of one search whose whole pool is computed exactly.
-double recall_of_search(const GraphView& graph, const Vectors& vectors, Metric metric, const float* query,
-                        std::uint32_t effort) {
-    const EveryRow all;
-    dvesp::index::ChosenRows chosen;
-    dvesp::index::choose_rows(found_by(graph, query, effort), effort, all, vectors, vectors.dimension(), chosen);
-    const auto nearest = dvesp::index::rerank_chosen({metric, query, vectors.dimension()}, chosen, 10).nearest;
-    return dvesp::test::recall_of(nearest, dvesp::test::brute_force(vectors, metric, query, 10, all));
 }
 
 std::size_t unreached(const Graph& graph, std::uint32_t rows) {
@@ -106,44 +89,6 @@ TEST_CASE("graph_search_with_the_calibrated_effort_reaches_its_recall_on_new_que
             CAPTURE(offset);
             CHECK(recall / 100 > 0.95);
         }
-    }
-}
-
-TEST_CASE("graph_is_as_good_as_that_of_hnswlib_at_the_same_effort") {
-    Prng prng(11);
-    const Vectors everything(prng, 5200, 24, {1, 0, 60, 0, 0});
-    Vectors vectors(prng, 5000, 24, {1, 0, 0, 0, 0});
-    std::copy(everything.vector(0), everything.vector(5000), vectors.mutable_vector(0));
-    const Coded coded(vectors, false);
-    SerialRunner runner;
-    BuildControl control;
-    Graph graph = build_graph(coded.coding, Metric::l2, coded.view(), vectors, {16, 200}, runner, control).value();
-    const auto recall_at = [&](std::uint32_t effort) {
-        double recall = 0;
-        for (std::uint32_t query = 5000; query < everything.rows(); ++query) {
-            recall += recall_of_search(graph.view(), vectors, Metric::l2, everything.vector(query), effort);
-        }
-        return recall / 200;
-    };
-    const std::vector<double> own = {recall_at(12), recall_at(24), recall_at(48)};
-    hnswlib::L2Space space(24);
-    hnswlib::HierarchicalNSW<float> reference(&space, vectors.rows(), 16, 200);
-    for (std::uint32_t row = 0; row < vectors.rows(); ++row) reference.addPoint(vectors.vector(row), row);
-    std::fill(graph.links.begin(), graph.links.end(), no_row);
-    for (std::uint32_t node = 0; node < vectors.rows(); ++node) {
-        hnswlib::linklistsizeint* list = reference.get_linklist0(node);
-        const auto* neighbors = reinterpret_cast<const hnswlib::tableint*>(list + 1);
-        const std::size_t row = reference.getExternalLabel(node);
-        for (std::size_t at = 0; at < reference.getListCount(list); ++at) {
-            graph.links[row * graph.degree + at] = static_cast<std::uint32_t>(reference.getExternalLabel(neighbors[at]));
-        }
-    }
-    graph.entry_points = {static_cast<std::uint32_t>(reference.getExternalLabel(reference.enterpoint_node_))};
-    const std::vector<double> theirs = {recall_at(12), recall_at(24), recall_at(48)};
-    for (std::size_t at = 0; at < own.size(); ++at) {
-        CAPTURE(own[at]);
-        CAPTURE(theirs[at]);
-        CHECK(own[at] >= theirs[at] - 0.005);
     }
 }
 
