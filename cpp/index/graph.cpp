@@ -57,8 +57,7 @@ class Walk {
         if (scratch.new_scores_.size() < count) scratch.new_scores_.resize(count + lane_count);
         const std::uint32_t* rows = scratch.touched_.data() + first_new_;
         const kernels::Kernels& kernel = kernels::best();
-        kernel.nibble_scores_at(query_->code(), graph_->codes, graph_->coding->block_count(), graph_->terms,
-                                query_->term_scale(), rows, count, scratch.new_scores_.data());
+        query_->score(*graph_->coding, graph_->codes, graph_->terms, {rows, count}, scratch.new_scores_.data());
         const std::size_t lowest = kernel.pool_offer(scratch.pool_scores_, scratch.pool_rows_, &scratch.pool_size_,
                                                      scratch.capacity_, scratch.new_scores_.data(), rows, count);
         cursor_ = std::min(cursor_, lowest);
@@ -108,7 +107,7 @@ class Walk {
     }
 
     const GraphView* graph_ = nullptr;
-    const FourBitQuery* query_ = nullptr;
+    const WalkQuery* query_ = nullptr;
     SearchScratch* scratch_ = nullptr;
     std::size_t cursor_ = 0;     ///< no row of the pool before it waits to be expanded
     std::size_t first_new_ = 0;  ///< of touched_: what the current step collected

@@ -1,4 +1,4 @@
-/// index/graph.hpp - best-first search on a flat proximity graph over 4-bit codes.
+/// index/graph.hpp - best-first search on a flat proximity graph over walk codes (walk_codes.hpp).
 /// Several searches take turns on one core: while one waits for memory that it asked for, the others compute. What a search
 /// finds does not depend on who took turns with it.
 /// Source: the linear candidate pool of NSG (Fu et al. 2019), section 3; interleaving as in AMAC (Kocberber et al. 2015).
@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "index/four_bit.hpp"
+#include "index/walk_codes.hpp"
 
 namespace dvesp::index {
 
@@ -23,7 +23,7 @@ struct CodeView {
 
 /// A graph in memory. Not owned. Every link and entry point is below `rows` (checked when a file is loaded).
 struct GraphView {
-    const FourBitCoding* coding = nullptr;
+    const WalkCoding* coding = nullptr;
     const std::uint8_t* codes = nullptr;          ///< [rows * stride], aligned to 64
     const float* terms = nullptr;                 ///< [rows], or nullptr when the coding has none
     std::span<const std::uint32_t> links;         ///< [rows * degree]; no_row ends a list that is shorter
@@ -56,7 +56,7 @@ class SearchScratch {
 
 /// One search to be run: what goes in, and where its pool is found afterwards.
 struct GraphTask {
-    const FourBitQuery* query = nullptr;
+    const WalkQuery* query = nullptr;
     std::uint32_t ef = 0;  ///< 1..pool_size_max
     SearchScratch* scratch = nullptr;
 };

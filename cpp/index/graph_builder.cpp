@@ -9,6 +9,7 @@
 #include "base/prng.hpp"
 #include "index/calibration.hpp"
 #include "index/link_pruning.hpp"
+#include "kernels/kernels.hpp"
 
 namespace dvesp::index {
 namespace {
@@ -22,6 +23,9 @@ constexpr std::uint32_t batch_rows_min = 64;
 constexpr std::uint32_t tile_rows = 16;
 constexpr std::uint32_t targets_per_piece = 256;
 constexpr std::uint64_t order_seed = 9;
+/// 4-bit codes serve when so many of the ten nearest rows stand among the first rows by code, over all rows.
+constexpr std::uint32_t ranked_questions = 64, ranked_rows_enough = 40;
+constexpr double ranked_recall_min = 0.985;
 /// How far from an unreachable row a list with room is looked for.
 constexpr std::size_t rescue_rows_max = 512;
 const std::vector<std::uint32_t> efforts = {10, 12,  16,  20,  24,  32,  40,  48,  56,  64,  80,
@@ -82,7 +86,7 @@ class GraphBuild {
     Result<Graph> run() {
         graph_.degree = 2 * parameters_.degree_half;
         graph_.rows = codes_.rows;
-        DVESP_TRY(encode());
+        DVESP_TRY(encode_rows());
         std::vector<std::uint32_t> order = insertion_order();
         const auto held_out_start = order.end() - static_cast<std::ptrdiff_t>(held_out_.count);
         DVESP_TRY(insert_all({order.begin(), held_out_start}));
@@ -100,10 +104,18 @@ class GraphBuild {
     static Error damaged() { return fail(ErrorCode::corruption, "a vector is damaged"); }
     static Error cancelled() { return fail(ErrorCode::unavailable, "building the index was cancelled"); }
 
-    Result<void> encode() {
-        graph_.coding = FourBitCoding::train(metric_, coding_.dimension(), codes_.rows, vectors_);
+    Result<void> encode_rows() {
+        // Up to 64 coordinates, 8 bits take no more room than 4.
+        DVESP_TRY(encode(coding_.dimension() <= kernels::code_block_bytes ? 8 : 4));
+        if (graph_.coding.front().bits() == 8 || held_out_.count == 0) return {};
+        DVESP_ASSIGN(const bool enough, four_bits_are_enough());
+        return enough ? Result<void>() : encode(8);
+    }
+
+    Result<void> encode(std::uint32_t bits) {
+        graph_.coding = WalkCoding::train(metric_, bits, coding_.dimension(), codes_.rows, vectors_);
         if (graph_.coding.empty()) return damaged();
-        const FourBitCoding& coding = graph_.coding.front();
+        const WalkCoding& coding = graph_.coding.front();
         graph_.codes = AlignedBuffer::of_huge_pages(codes_.rows * coding.stride());
         const bool augmented = metric_ == Metric::dot_product;
         if (coding.has_terms()) graph_.terms.resize(codes_.rows);
@@ -125,6 +137,37 @@ class GraphBuild {
         });
         if (!whole) return damaged();
         return {};
+    }
+
+    /// Whether the true neighbours of held-out rows stand near the front when all rows are ranked by their codes.
+    Result<bool> four_bits_are_enough() {
+        const std::uint32_t question_count = std::min(held_out_.count, ranked_questions);
+        std::vector<std::uint32_t> everyone(codes_.rows);
+        std::iota(everyone.begin(), everyone.end(), 0U);
+        std::vector<float> scores(codes_.rows);
+        std::uint64_t wanted = 0;
+        std::uint64_t near = 0;
+        const NotHeldOut predicate(held_out_);
+        for (std::uint32_t index = 0; index < question_count; ++index) {
+            const float* vector = vectors_.vector(index * held_out_.step);
+            if (vector == nullptr) return damaged();
+            const CodedQuery query(coding_, metric_, vector, Margin::likely);
+            FlatScan scan(query, calibration_top_k, predicate);
+            scan.scan(codes_.codes, 0, codes_.rows);
+            const Reranked truth = scan.finish(vectors_);
+            if (truth.damaged) return damaged();
+            const GraphView view = graph_.view();
+            WalkQuery(*view.coding, vector, false).score(*view.coding, view.codes, view.terms, everyone, scores.data());
+            std::vector<float> ranked;
+            for (std::uint32_t row = 0; row < codes_.rows; ++row) {
+                if (predicate.accepts(row)) ranked.push_back(scores[row]);
+            }
+            const std::size_t place = std::min<std::size_t>(ranked_rows_enough, ranked.size()) - 1;
+            std::nth_element(ranked.begin(), ranked.begin() + static_cast<std::ptrdiff_t>(place), ranked.end());
+            for (const Neighbor& neighbor : truth.nearest) near += scores[neighbor.row] <= ranked[place] ? 1 : 0;
+            wanted += truth.nearest.size();
+        }
+        return static_cast<double>(near) >= ranked_recall_min * static_cast<double>(wanted);
     }
 
     /// The row nearest to the centre first, then the others in an order without pattern, those held out last.
@@ -193,7 +236,7 @@ class GraphBuild {
 
     void search_tile(std::span<const std::uint32_t> rows, Bench& bench, std::span<std::vector<std::uint32_t>> picked) {
         if (control_.cancelled) return;
-        std::vector<FourBitQuery> queries;
+        std::vector<WalkQuery> queries;
         std::vector<GraphTask> tasks;
         queries.reserve(rows.size());
         for (const std::uint32_t row : rows) {
@@ -202,13 +245,13 @@ class GraphBuild {
                 damaged_ = true;
                 return;
             }
-            const FourBitCoding& coding = graph_.coding.front();
+            const WalkCoding& coding = graph_.coding.front();
             if (build_terms_.empty()) {
                 queries.emplace_back(coding, vector, false);
             } else {
                 queries.emplace_back(coding, vector, build_terms_[row]);
             }
-            tasks.push_back({&queries.back(), parameters_.ef_construction, &bench.scratches[tasks.size()]});
+            tasks.push_back({&queries.back(), std::max(8U, parameters_.ef_construction / 2), &bench.scratches[tasks.size()]});
         }
         search_graph(building_view(), tasks);
         for (std::size_t index = 0; index < rows.size(); ++index) {
@@ -272,7 +315,7 @@ class GraphBuild {
     Result<void> calibrate_partial() {
         const Probe probe = [this](const ProbeQuery& query, std::uint32_t effort) {
             Bench& bench = benches_.front();
-            const FourBitQuery coded(graph_.coding.front(), query.vector, false);
+            const WalkQuery coded(graph_.coding.front(), query.vector, false);
             const GraphTask task{&coded, effort, &bench.scratches.front()};
             search_graph(partial_view(), {&task, 1});
             const auto found = task.scratch->found();

@@ -18,7 +18,7 @@ namespace dvesp::index {
 
 struct GraphParameters {
     std::uint32_t degree_half = 16;       ///< M: a row has up to 2 M links; 2..128
-    std::uint32_t ef_construction = 200;  ///< candidates from which a row picks its links; 8..4096
+    std::uint32_t ef_construction = 200;  ///< a row picks its links from half as many candidates (docs/decisions/008); 8..4096
 };
 
 /// What an effort gave on held-out rows.
@@ -30,9 +30,9 @@ struct CalibrationPoint {
 };
 
 struct Graph {
-    std::vector<FourBitCoding> coding;  ///< one
-    AlignedBuffer codes;                ///< [rows * stride]
-    std::vector<float> terms;           ///< [rows] or empty
+    std::vector<WalkCoding> coding;  ///< one
+    AlignedBuffer codes;             ///< [rows * stride]
+    std::vector<float> terms;        ///< [rows] or empty
     std::uint32_t degree = 0;
     std::uint32_t rows = 0;
     std::vector<std::uint32_t> links;
@@ -51,7 +51,7 @@ struct BuildControl {
 };
 
 /// @param codes    at least one row, coded by `coding`: distances between rows come from them
-/// @param vectors  exact vectors, for the 4-bit codes and the calibration
+/// @param vectors  exact vectors, for the walk codes and the calibration
 /// @errors unavailable when cancelled; corruption when a vector cannot be read
 [[nodiscard]] Result<Graph> build_graph(const Coding& coding, Metric metric, const CodeView& codes, const VectorSource& vectors,
                                         const GraphParameters& parameters, TaskRunner& runner, BuildControl& control);

@@ -245,6 +245,22 @@ void nibble_scores_at(const std::int8_t* query, const std::uint8_t* base, std::s
     }
 }
 
+void byte_scores_at(const std::int8_t* query, const std::uint8_t* base, std::size_t block_count, const float* terms,
+                    float term_scale, const std::uint32_t* ids, std::size_t count, float* out) {
+    const std::size_t stride = block_count * code_block_bytes;
+    for (std::size_t j = 0; j < count; ++j) {
+        const std::uint8_t* row = base + ids[j] * stride;
+        __m256i even = _mm256_setzero_si256();
+        __m256i odd = _mm256_setzero_si256();
+        for (std::size_t at = 0; at < stride; at += 2 * lane_count) {
+            even = add_row(even, _mm256_cvtepu8_epi16(load_half(row + at)), query + at);
+            odd = add_row(odd, _mm256_cvtepu8_epi16(load_half(row + at + lane_count)), query + at + lane_count);
+        }
+        const auto minus_dot = static_cast<float>(-sum_of_integers(_mm256_add_epi32(even, odd)));
+        out[j] = terms == nullptr ? minus_dot : __builtin_fmaf(terms[ids[j]], term_scale, minus_dot);
+    }
+}
+
 std::size_t take_unvisited(const std::uint32_t* links, std::size_t count, std::uint32_t* visited, std::uint32_t* out) {
     return take_unvisited_plainly(links, count, visited, out);
 }
@@ -254,8 +270,8 @@ std::size_t pool_offer(float* scores, std::uint32_t* rows, std::size_t* size, st
     return pool_offer_plainly(scores, rows, size, capacity, new_scores, new_rows, count);
 }
 
-constexpr Kernels table{"avx2",   dot,         dot_and_norm2,    squared_l2,     code_dots, code_dots_at,
-                        code_dot, encode_int8, nibble_scores_at, take_unvisited, pool_offer};
+constexpr Kernels table{"avx2",   dot,         dot_and_norm2,    squared_l2,     code_dots,      code_dots_at,
+                        code_dot, encode_int8, nibble_scores_at, byte_scores_at, take_unvisited, pool_offer};
 
 }  // namespace
 

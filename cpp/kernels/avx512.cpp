@@ -210,8 +210,26 @@ float encode_int8(const float* v, std::size_t dim, std::int8_t* code, std::int32
     Avx512::store_sums(sums, out);
 }
 
-void nibble_scores_at(const std::int8_t* query, const std::uint8_t* base, std::size_t block_count, const float* terms,
-                      float term_scale, const std::uint32_t* ids, std::size_t count, float* out) {
+/// The same for one byte a coordinate.
+[[gnu::always_inline]] inline void byte_dots4(const std::int8_t* query, const std::uint8_t* const* rows,
+                                              std::size_t block_count, std::int32_t* out) {
+    __m512i sums[row_group_count] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
+                                     _mm512_setzero_si512()};
+    for (std::size_t at = 0; at < block_count * code_block_bytes; at += code_block_bytes) {
+        const __m512i q = _mm512_loadu_si512(query + at);
+        for (std::size_t r = 0; r < row_group_count; ++r) {
+            sums[r] = _mm512_dpbusd_epi32(sums[r], _mm512_loadu_si512(rows[r] + at), q);
+        }
+    }
+    Avx512::store_sums(sums, out);
+}
+
+using Dots4 = void (*)(const std::int8_t*, const std::uint8_t* const*, std::size_t, std::int32_t*);
+
+template <Dots4 dots4>
+[[gnu::always_inline]] inline void scores_at(const std::int8_t* query, const std::uint8_t* base, std::size_t block_count,
+                                             const float* terms, float term_scale, const std::uint32_t* ids, std::size_t count,
+                                             float* out) {
     const std::size_t stride = block_count * code_block_bytes;
     for (std::size_t j = 0; j < count; j += row_group_count) {
         const std::size_t left = count - j < row_group_count ? count - j : row_group_count;
@@ -220,7 +238,7 @@ void nibble_scores_at(const std::int8_t* query, const std::uint8_t* base, std::s
         const std::uint8_t* const rows[row_group_count] = {base + group[0] * stride, base + group[1] * stride,
                                                            base + group[2] * stride, base + group[3] * stride};
         alignas(16) std::int32_t dots[row_group_count];
-        nibble_dots4(query, rows, block_count, dots);
+        dots4(query, rows, block_count, dots);
         __m128 scores = _mm_cvtepi32_ps(_mm_sub_epi32(_mm_setzero_si128(), _mm_load_si128(reinterpret_cast<__m128i*>(dots))));
         if (terms != nullptr) {
             const __m128 own = _mm_setr_ps(terms[group[0]], terms[group[1]], terms[group[2]], terms[group[3]]);
@@ -228,6 +246,16 @@ void nibble_scores_at(const std::int8_t* query, const std::uint8_t* base, std::s
         }
         _mm_mask_storeu_ps(out + j, static_cast<__mmask8>((1U << left) - 1U), scores);
     }
+}
+
+void nibble_scores_at(const std::int8_t* query, const std::uint8_t* base, std::size_t block_count, const float* terms,
+                      float term_scale, const std::uint32_t* ids, std::size_t count, float* out) {
+    scores_at<nibble_dots4>(query, base, block_count, terms, term_scale, ids, count, out);
+}
+
+void byte_scores_at(const std::int8_t* query, const std::uint8_t* base, std::size_t block_count, const float* terms,
+                    float term_scale, const std::uint32_t* ids, std::size_t count, float* out) {
+    scores_at<byte_dots4>(query, base, block_count, terms, term_scale, ids, count, out);
 }
 
 std::size_t take_unvisited(const std::uint32_t* links, std::size_t count, std::uint32_t* visited, std::uint32_t* out) {
@@ -313,8 +341,8 @@ std::size_t pool_offer(float* scores, std::uint32_t* rows, std::size_t* size, st
     return lowest;
 }
 
-constexpr Kernels table{"avx512", dot,         dot_and_norm2,    squared_l2,     code_dots, code_dots_at,
-                        code_dot, encode_int8, nibble_scores_at, take_unvisited, pool_offer};
+constexpr Kernels table{"avx512", dot,         dot_and_norm2,    squared_l2,     code_dots,      code_dots_at,
+                        code_dot, encode_int8, nibble_scores_at, byte_scores_at, take_unvisited, pool_offer};
 
 }  // namespace
 

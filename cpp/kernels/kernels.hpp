@@ -48,13 +48,16 @@ struct Kernels {
     /// Writes code[0..dim) only: padding is the caller's.
     float (*encode_int8)(const float* v, std::size_t dim, std::int8_t* code, std::int32_t* sum);
 
-    // ---- walking a graph over 4-bit codes (index/graph.hpp) --------------------------------------------------------
+    // ---- walking a graph (index/graph.hpp) --------------------------------------------------------
     /// out[j] = fma(terms[ids[j]], term_scale, -dot) or, without terms (nullptr), -dot, where dot = sum of query[i] * nibble i
     /// of row ids[j]. Rows of `block_count` 64-byte blocks lie one behind the other from `base`; both are aligned to 64.
     /// Byte j of block b holds coordinate 128 b + j in its low half and coordinate 128 b + 64 + j in its high half.
     /// `query` is signed and has 128 entries a block, zeros where there is no coordinate. |dot| < 2^24, so it is exact.
     void (*nibble_scores_at)(const std::int8_t* query, const std::uint8_t* base, std::size_t block_count, const float* terms,
                              float term_scale, const std::uint32_t* ids, std::size_t count, float* out);
+    /// The same with one byte a coordinate: rows and `query` have 64 entries a block. float(-dot) rounds to nearest.
+    void (*byte_scores_at)(const std::int8_t* query, const std::uint8_t* base, std::size_t block_count, const float* terms,
+                           float term_scale, const std::uint32_t* ids, std::size_t count, float* out);
     /// Copies the ids of `links` whose bit is not set in `visited` to `out`, in order, sets their bits, and returns how many
     /// there were. The list has `count` entries or ends before the first 0xffffffff; its ids are distinct and have a bit
     /// each (bit id % 32 of word id / 32). `out` takes up to `count` + 16 entries.

@@ -12,7 +12,7 @@ namespace {
 
 using codec::SectionId;
 
-constexpr std::size_t index_properties_bytes = 32 + 8 + 4 + 4;
+constexpr std::size_t index_properties_bytes = 32 + 8 + 4 + 4 + 4;
 constexpr std::size_t calibration_points_max = 256;
 constexpr std::size_t calibration_point_bytes = 16;
 
@@ -21,13 +21,15 @@ ByteView bytes_of_values(const std::vector<T>& values) noexcept {
     return {reinterpret_cast<const std::uint8_t*>(values.data()), values.size() * sizeof(T)};
 }
 
-/// segment hash | rows u64 | metric u32 | degree u32
-std::vector<std::uint8_t> properties_of(const Hash& segment, std::uint32_t rows, index::Metric metric, std::uint32_t degree) {
+/// segment hash | rows u64 | metric u32 | degree u32 | bits of the walk codes u32
+std::vector<std::uint8_t> properties_of(const Hash& segment, std::uint32_t rows, index::Metric metric, std::uint32_t degree,
+                                        std::uint32_t walk_bits) {
     codec::Writer out;
     out.raw(segment);
     out.number(std::uint64_t{rows});
     out.number(static_cast<std::uint32_t>(metric));
     out.number(degree);
+    out.number(walk_bits);
     return std::move(out.bytes());
 }
 
@@ -66,8 +68,9 @@ std::span<const T> values_of(ByteView bytes) noexcept {
 Result<WrittenFile> IndexFile::write(ports::Files& files, std::uint64_t unique, const Hash& segment, std::uint32_t rows,
                                      index::Metric metric, const index::Graph& graph) {
     DVESP_ASSIGN(auto writer, ContentFileWriter::create(files, codec::FileKind::graph, unique));
-    DVESP_TRY(writer->section(SectionId::properties, properties_of(segment, rows, metric, graph.degree)));
-    const index::FourBitCoding& coding = graph.coding.front();
+    DVESP_TRY(writer->section(SectionId::properties,
+                              properties_of(segment, rows, metric, graph.degree, graph.coding.front().bits())));
+    const index::WalkCoding& coding = graph.coding.front();
     std::vector<float> ranges = coding.center();
     ranges.insert(ranges.end(), coding.steps().begin(), coding.steps().end());
     DVESP_TRY(writer->section(SectionId::walk_ranges, bytes_of_values(ranges)));
@@ -82,7 +85,7 @@ Result<WrittenFile> IndexFile::write(ports::Files& files, std::uint64_t unique, 
 Result<WrittenFile> IndexFile::write(ports::Files& files, std::uint64_t unique, const Hash& segment, std::uint32_t rows,
                                      index::Metric metric, const index::Ivf& ivf) {
     DVESP_ASSIGN(auto writer, ContentFileWriter::create(files, codec::FileKind::ivf, unique));
-    DVESP_TRY(writer->section(SectionId::properties, properties_of(segment, rows, metric, 0)));
+    DVESP_TRY(writer->section(SectionId::properties, properties_of(segment, rows, metric, 0, 0)));
     DVESP_TRY(writer->section(SectionId::centroids, bytes_of_values(ivf.centroids)));
     DVESP_TRY(writer->section(SectionId::list_ends, bytes_of_values(ivf.list_ends)));
     DVESP_TRY(writer->section(SectionId::list_rows, bytes_of_values(ivf.list_rows)));
@@ -106,6 +109,7 @@ Result<std::shared_ptr<IndexFile>> IndexFile::open(ports::Files& files, const Ha
     const auto indexed_rows = reader.number<std::uint64_t>();
     const auto metric = reader.number<std::uint32_t>();
     index->degree_ = reader.number<std::uint32_t>();
+    index->walk_bits_ = reader.number<std::uint32_t>();
     if (owner != segment || indexed_rows != rows || metric > 2) return index->damaged("it belongs to another segment");
     index->metric_ = static_cast<index::Metric>(metric);
     index->rows_ = rows;
@@ -127,6 +131,8 @@ Result<void> IndexFile::check_sizes(std::uint32_t rows, std::uint32_t dimension)
         const bool links = degree_ <= 4096 && size(SectionId::links) == std::uint64_t{rows} * degree_ * 4;
         const bool ranges = size(SectionId::walk_ranges) == std::uint64_t{dimension} * 8;
         const bool terms = size(SectionId::walk_terms) == 0 || size(SectionId::walk_terms) == std::uint64_t{rows} * 4;
+        const bool bits = walk_bits_ == 4 || walk_bits_ == 8;
+        if (!bits) return damaged("properties");
         if (!links || !ranges || !terms || size(SectionId::entry_points) % 4 != 0) return damaged("section sizes");
         return {};
     }
@@ -158,7 +164,7 @@ Result<std::shared_ptr<const LoadedGraph>> IndexFile::load_graph() const {
     const auto usable = [](float number) { return std::isfinite(number); };
     if (!std::all_of(numbers.begin(), numbers.end(), usable)) return damaged("ranges of the codes");
     const auto steps = numbers.begin() + dimension_;
-    index::FourBitCoding coding(metric_, {numbers.begin(), steps}, {steps, numbers.end()});
+    index::WalkCoding coding(metric_, walk_bits_, {numbers.begin(), steps}, {steps, numbers.end()});
     const bool sizes = codes.size() == rows_ * coding.stride() && terms.empty() != (coding.has_terms() && rows_ > 0);
     if (!sizes) return damaged("codes of the graph");
     const auto inside = [this](std::uint32_t row) { return row < rows_ || row == index::no_row; };

@@ -16,10 +16,10 @@ namespace dvesp::store {
 
 /// A graph that was copied out of its file, into huge pages: random reads of a mapped file miss the page table every time.
 struct LoadedGraph {
-    LoadedGraph(index::FourBitCoding walk_coding, std::size_t bytes)
+    LoadedGraph(index::WalkCoding walk_coding, std::size_t bytes)
         : coding(std::move(walk_coding)), memory(AlignedBuffer::of_huge_pages(bytes)) {}
 
-    index::FourBitCoding coding;
+    index::WalkCoding coding;
     AlignedBuffer memory;  ///< codes, links, terms
     std::vector<std::uint32_t> entry_points;
     index::GraphView view;
@@ -58,6 +58,7 @@ class IndexFile {
     Hash hash_{};
     index::Metric metric_ = index::Metric::cosine;
     std::uint32_t degree_ = 0;  ///< 0: an inverted file
+    std::uint32_t walk_bits_ = 0;
     std::uint32_t rows_ = 0;
     std::uint32_t dimension_ = 0;
     mutable std::mutex graph_mutex_;  ///< guards graph_; held while it is loaded

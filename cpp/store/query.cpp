@@ -246,7 +246,7 @@ Result<void> SnapshotSearch::search_graph(const Part& part, const float* queries
     const std::uint32_t dim = collection_.config().dimension;
     const bool unit = part.indexed->segment->unit_norms();
     auto bench = collection_.take_bench();
-    std::vector<index::FourBitQuery> coded;
+    std::vector<index::WalkQuery> coded;
     std::vector<index::GraphTask> tasks;
     coded.reserve(hits.size());
     tasks.reserve(hits.size());

@@ -43,7 +43,7 @@ void search(const store::IndexFile& file, const Fixture& fixture) {
         if (file.is_graph()) {
             const auto graph = file.graph();
             if (!graph.ok()) return;
-            const index::FourBitQuery walked(*(*graph)->view.coding, query.data(), false);
+            const index::WalkQuery walked(*(*graph)->view.coding, query.data(), false);
             const index::GraphTask task{&walked, effort, &scratch};
             index::search_graph((*graph)->view, {&task, 1});
             for (const std::uint32_t row : scratch.found()) require(row < rows);

@@ -128,13 +128,13 @@ def container_seeds() -> None:
     properties = bytes(32) + struct.pack("<QI", 16, 1)
     calibration = struct.pack("<IfII", 10, 0.99, 12, 10)
     links = b"".join(struct.pack("<I", chosen.choice([0xFFFFFFFF, *range(16)])) for _ in range(16 * 4))
-    graph = [(1, properties + struct.pack("<I", 4)), (18, links), (19, struct.pack("<II", 3, 9)), (20, calibration)]
+    graph = [(1, properties + struct.pack("<II", 4, 4)), (18, links), (19, struct.pack("<II", 3, 9)), (20, calibration)]
     graph += [(24, chosen.randbytes(16 * 64)), (25, struct.pack("<8f", 0.1, 0, 0.5, -1, 0.3, 0.2, 0, 0.4))]
     graph += [(26, struct.pack("<16f", *(chosen.uniform(0, 3) for _ in range(16))))]
     save("index_file_fuzz", b"\x01\x02", packed(graph))
     centroids = struct.pack("<12f", *(chosen.uniform(-3, 3) for _ in range(12)))
     rows = struct.pack("<16I", *chosen.sample(range(16), 16))
-    lists = [(1, properties + bytes(4)), (21, centroids), (22, struct.pack("<3I", 4, 9, 16)), (23, rows), (20, calibration)]
+    lists = [(1, properties + bytes(8)), (21, centroids), (22, struct.pack("<3I", 4, 9, 16)), (23, rows), (20, calibration)]
     save("index_file_fuzz", b"\x00\x02", packed(lists))
 
 

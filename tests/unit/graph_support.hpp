@@ -9,7 +9,7 @@ namespace dvesp::test {
 
 inline std::vector<std::uint32_t> found_by(const index::GraphView& graph, const float* query, std::uint32_t effort) {
     index::SearchScratch scratch;
-    const index::FourBitQuery coded(*graph.coding, query, false);
+    const index::WalkQuery coded(*graph.coding, query, false);
     const index::GraphTask task{&coded, effort, &scratch};
     index::search_graph(graph, {&task, 1});
     return {scratch.found().begin(), scratch.found().end()};

@@ -18,7 +18,6 @@ using dvesp::index::BuildControl;
 using dvesp::index::CalibrationPoint;
 using dvesp::index::CodedQuery;
 using dvesp::index::FlatScan;
-using dvesp::index::FourBitQuery;
 using dvesp::index::Graph;
 using dvesp::index::GraphTask;
 using dvesp::index::Ivf;
@@ -27,6 +26,7 @@ using dvesp::index::Metric;
 using dvesp::index::no_row;
 using dvesp::index::search_graph;
 using dvesp::index::SearchScratch;
+using dvesp::index::WalkQuery;
 using dvesp::test::all_metrics;
 using dvesp::test::Coded;
 using dvesp::test::EveryRow;
@@ -136,7 +136,7 @@ TEST_CASE("graph_search_of_a_tile_finds_what_single_searches_find") {
     const Graph graph = graph_over(coded, Metric::l2);
     std::vector<SearchScratch> scratches(11);
     for (int round = 0; round < 200; ++round) {
-        std::vector<FourBitQuery> queries;
+        std::vector<WalkQuery> queries;
         std::vector<GraphTask> tasks;
         std::vector<std::uint32_t> rows;
         queries.reserve(scratches.size());

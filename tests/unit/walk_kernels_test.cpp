@@ -14,41 +14,64 @@
 
 namespace dvesp::kernels {
 
-TEST_CASE("kernels_nibble_scores_equal_arithmetic_on_every_path") {
-    SplitMix random{13};
-    for (int round = 0; round < 300; ++round) {
-        const std::size_t blocks = 1 + random.below(round < 290 ? 6 : 32);
-        const std::size_t rows = 1 + random.below(40);
+namespace {
+
+/// Rows of codes, a query, terms, and what the scores must be by plain arithmetic.
+struct Scored {
+    bool nibbles;
+    std::size_t blocks, rows;
+    AlignedBuffer codes;
+    std::vector<std::int8_t> query;
+    std::vector<float> terms;
+    std::vector<std::uint32_t> ids;
+    float scale;
+
+    Scored(SplitMix& random, bool halves, std::size_t block_count)
+        : nibbles(halves), blocks(block_count), rows(1 + random.below(40)), codes(rows * block_count * code_block_bytes) {
         const bool extreme = random.below(5) == 0;
-        const std::size_t stride = blocks * code_block_bytes;
-        AlignedBuffer memory(rows * stride);
-        std::uint8_t* codes = memory.data();
-        for (std::size_t at = 0; at < rows * stride; ++at) codes[at] = extreme ? 255 : static_cast<std::uint8_t>(random.next());
-        std::vector<std::int8_t> query(blocks * nibble_block_dims);
-        for (auto& value : query) value = extreme ? -127 : random_code(random);
-        std::vector<float> terms(rows);
-        for (float& term : terms) term = random.signed_unit() * 1000;
-        std::vector<std::uint32_t> ids(random.below(23));
+        for (std::size_t at = 0; at < codes.size(); ++at) {
+            codes.data()[at] = extreme ? 255 : static_cast<std::uint8_t>(random.next());
+        }
+        query.resize(blocks * (nibbles ? nibble_block_dims : code_block_bytes));
+        for (auto& value : query) value = extreme ? std::int8_t{-127} : random_code(random);
+        for (std::size_t row = 0; row < rows; ++row) terms.push_back(random.signed_unit() * 1000);
+        ids.resize(random.below(23));
         for (auto& id : ids) id = static_cast<std::uint32_t>(random.below(rows));
-        const float scale = random.signed_unit() * 3;
+        scale = random.signed_unit() * 3;
+    }
+    [[nodiscard]] float expected(std::uint32_t id, bool with_terms) const {
+        std::int64_t dot = 0;
+        const std::uint8_t* row = codes.data() + id * blocks * code_block_bytes;
+        for (std::size_t d = 0; d < query.size(); ++d) {
+            const int code = !nibbles       ? row[d]
+                             : d % 128 < 64 ? row[d / 128 * 64 + d % 64] & 15
+                                            : row[d / 128 * 64 + d % 64] >> 4;
+            dot += std::int64_t{query[d]} * code;
+        }
+        const auto minus_dot = static_cast<float>(-dot);
+        return with_terms ? std::fma(terms[id], scale, minus_dot) : minus_dot;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("kernels_scores_of_walk_codes_equal_arithmetic_on_every_path") {
+    SplitMix random{13};
+    for (int round = 0; round < 400; ++round) {
+        const Scored scored(random, round % 2 == 0, 1 + random.below(round < 390 ? 6 : 64));
         for (const bool with_terms : {false, true}) {
-            std::vector<float> expected;
-            for (const std::uint32_t id : ids) {
-                std::int64_t dot = 0;
-                for (std::size_t d = 0; d < query.size(); ++d) {
-                    const std::uint8_t byte = codes[id * stride + d / 128 * 64 + d % 64];
-                    dot += std::int64_t{query[d]} * (d % 128 < 64 ? byte & 15 : byte >> 4);
-                }
-                expected.push_back(with_terms ? std::fma(terms[id], scale, static_cast<float>(-dot))
-                                              : static_cast<float>(-dot));
-            }
             for (const Kernels* table : available()) {
-                std::vector<float> out(ids.size() + 1, 77.0F);
-                table->nibble_scores_at(query.data(), codes, blocks, with_terms ? terms.data() : nullptr, scale, ids.data(),
-                                        ids.size(), out.data());
+                const auto scores_at = scored.nibbles ? table->nibble_scores_at : table->byte_scores_at;
+                std::vector<float> out(scored.ids.size() + 1, 77.0F);
+                scores_at(scored.query.data(), scored.codes.data(), scored.blocks, with_terms ? scored.terms.data() : nullptr,
+                          scored.scale, scored.ids.data(), scored.ids.size(), out.data());
+                bool equal = out.back() == 77.0F;
+                for (std::size_t at = 0; at < scored.ids.size(); ++at) {
+                    equal &= out[at] == scored.expected(scored.ids[at], with_terms);
+                }
                 CAPTURE(std::string(table->name));
-                CHECK(std::equal(expected.begin(), expected.end(), out.begin()));
-                CHECK(out.back() == 77.0F);
+                CAPTURE(scored.blocks);
+                CHECK(equal);
             }
         }
     }

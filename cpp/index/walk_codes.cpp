@@ -1,5 +1,5 @@
-/// index/four_bit.cpp - training, coding of rows and queries.
-#include "index/four_bit.hpp"
+/// index/walk_codes.cpp - training, coding of rows and queries.
+#include "index/walk_codes.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -9,12 +9,15 @@
 namespace dvesp::index {
 namespace {
 
-/// The 16 levels span so many standard deviations to either side: near the least mean squared error of a Gaussian.
-constexpr double clip_deviations = 2.7;
-constexpr float middle_code = 7.5F;
+/// The levels span so many standard deviations to either side: near the least mean squared error of a Gaussian.
+constexpr double clip_deviations_of_4_bits = 2.7, clip_deviations_of_8_bits = 4.2;
 constexpr std::uint32_t sample_rows_max = 8192;
 /// A centre of this share of the rows' squared length is worth four bytes a row.
 constexpr float center_share_min = 0.2F;
+
+std::size_t dims_per_block(std::uint32_t bits) noexcept {
+    return bits == 4 ? kernels::nibble_block_dims : kernels::code_block_bytes;
+}
 
 float unit_scale(Metric metric, const float* vector, std::size_t dim) noexcept {
     if (metric != Metric::cosine) return 1.0F;
@@ -25,11 +28,12 @@ float unit_scale(Metric metric, const float* vector, std::size_t dim) noexcept {
 
 }  // namespace
 
-FourBitCoding::FourBitCoding(Metric metric, std::vector<float> center, std::vector<float> steps)
+WalkCoding::WalkCoding(Metric metric, std::uint32_t bits, std::vector<float> center, std::vector<float> steps)
     : metric_(metric),
+      bits_(bits),
       center_(std::move(center)),
       steps_(std::move(steps)),
-      block_count_((center_.size() + kernels::nibble_block_dims - 1) / kernels::nibble_block_dims) {
+      block_count_(round_up(center_.size(), dims_per_block(bits)) / dims_per_block(bits)) {
     inverse_steps_.reserve(steps_.size());
     for (const float step : steps_) {
         const float inverse = step > 0 ? 1.0F / step : 0.0F;
@@ -39,8 +43,8 @@ FourBitCoding::FourBitCoding(Metric metric, std::vector<float> center, std::vect
     has_terms_ = metric == Metric::l2 || (metric == Metric::cosine && center_norm2 > center_share_min);
 }
 
-std::vector<FourBitCoding> FourBitCoding::train(Metric metric, std::uint32_t dimension, std::uint32_t rows,
-                                                const VectorSource& vectors) {
+std::vector<WalkCoding> WalkCoding::train(Metric metric, std::uint32_t bits, std::uint32_t dimension, std::uint32_t rows,
+                                          const VectorSource& vectors) {
     std::vector<double> sums(dimension, 0.0);
     std::vector<double> squares(dimension, 0.0);
     const std::uint32_t step = std::max(1U, rows / sample_rows_max);
@@ -56,33 +60,39 @@ std::vector<FourBitCoding> FourBitCoding::train(Metric metric, std::uint32_t dim
         }
         ++count;
     }
+    const double clip = bits == 4 ? clip_deviations_of_4_bits : clip_deviations_of_8_bits;
     std::vector<float> center(dimension);
     std::vector<float> steps(dimension);
     for (std::uint32_t index = 0; index < dimension; ++index) {
         const double mean = sums[index] / count;
         const double variance = std::max(0.0, squares[index] / count - mean * mean);
         center[index] = static_cast<float>(mean);
-        steps[index] = static_cast<float>(2 * clip_deviations * std::sqrt(variance) / 15);
+        steps[index] = static_cast<float>(2 * clip * std::sqrt(variance) / (bits == 4 ? 15 : 255));
         // What rounding left of a constant coordinate is no range.
         if (!(steps[index] > std::fabs(center[index]) * 1e-6F) || !std::isfinite(steps[index])) steps[index] = 0;
     }
-    std::vector<FourBitCoding> trained;
-    trained.emplace_back(metric, std::move(center), std::move(steps));
+    std::vector<WalkCoding> trained;
+    trained.emplace_back(metric, bits, std::move(center), std::move(steps));
     return trained;
 }
 
-std::size_t FourBitCoding::stride() const noexcept { return block_count_ * kernels::code_block_bytes; }
+std::size_t WalkCoding::stride() const noexcept { return block_count_ * kernels::code_block_bytes; }
 
-float FourBitCoding::encode(const float* vector, std::uint8_t* out) const noexcept {
+float WalkCoding::encode(const float* vector, std::uint8_t* out) const noexcept {
     const std::size_t dim = center_.size();
     const float scale = unit_scale(metric_, vector, dim);
     std::fill(out, out + stride(), std::uint8_t{0});
+    const float most = bits_ == 4 ? 15.0F : 255.0F;
     float term = 0;
     for (std::size_t index = 0; index < dim; ++index) {
         const float centered = vector[index] * scale - center_[index];
         term += centered * centered;
-        const float level = std::clamp(centered * inverse_steps_[index] + middle_code, 0.0F, 15.0F);
+        const float level = std::clamp(centered * inverse_steps_[index] + most / 2, 0.0F, most);
         const auto code = static_cast<std::uint8_t>(level + 0.5F);
+        if (bits_ == 8) {
+            out[index] = code;
+            continue;
+        }
         const std::size_t block = index / kernels::nibble_block_dims;
         const std::size_t place = index % kernels::nibble_block_dims;
         std::uint8_t& byte = out[block * kernels::code_block_bytes + place % kernels::code_block_bytes];
@@ -91,8 +101,8 @@ float FourBitCoding::encode(const float* vector, std::uint8_t* out) const noexce
     return std::isfinite(term) ? term : 0.0F;
 }
 
-FourBitQuery::FourBitQuery(const FourBitCoding& coding, const float* query, bool unit)
-    : code_(coding.block_count() * kernels::nibble_block_dims) {
+WalkQuery::WalkQuery(const WalkCoding& coding, const float* query, bool unit)
+    : code_(coding.block_count() * dims_per_block(coding.bits())) {
     const bool centered = coding.has_terms();
     const Metric length = unit ? Metric::cosine : coding.metric();
     encode(coding, query, unit_scale(length, query, coding.dimension()), centered);
@@ -100,13 +110,20 @@ FourBitQuery::FourBitQuery(const FourBitCoding& coding, const float* query, bool
     if (centered) term_scale_ = code_scale_ > 0 ? 0.5F / code_scale_ : 1.0F;
 }
 
-FourBitQuery::FourBitQuery(const FourBitCoding& coding, const float* query, float own_term)
-    : code_(coding.block_count() * kernels::nibble_block_dims) {
+WalkQuery::WalkQuery(const WalkCoding& coding, const float* query, float own_term)
+    : code_(coding.block_count() * dims_per_block(coding.bits())) {
     encode(coding, query, 1.0F, false);
     term_scale_ = code_scale_ > 0 ? -own_term / code_scale_ : 0.0F;
 }
 
-void FourBitQuery::encode(const FourBitCoding& coding, const float* query, float scale, bool centered) {
+void WalkQuery::score(const WalkCoding& coding, const std::uint8_t* codes, const float* terms,
+                      std::span<const std::uint32_t> rows, float* out) const noexcept {
+    const kernels::Kernels& kernel = kernels::best();
+    const auto scores_at = coding.bits() == 4 ? kernel.nibble_scores_at : kernel.byte_scores_at;
+    scores_at(code(), codes, coding.block_count(), terms, term_scale_, rows.data(), rows.size(), out);
+}
+
+void WalkQuery::encode(const WalkCoding& coding, const float* query, float scale, bool centered) {
     const std::size_t dim = coding.dimension();
     std::vector<float> weights(dim);
     for (std::size_t index = 0; index < dim; ++index) {

@@ -1,7 +1,8 @@
-/// index/four_bit.hpp - 4-bit scalar quantization: the codes that a graph walk reads.
+/// index/walk_codes.hpp - scalar quantization to 4 or 8 bits: the codes that a graph walk reads.
 /// Every coordinate has its own range, so a row needs no constants and a query folds the ranges into its own code. A walk only
-/// has to rank rows well enough that the pool holds the answer; exact distances decide.
-/// Bytes: docs/formats/segment.md, index files. Layout within a block: kernels/kernels.hpp, nibble_scores_at.
+/// has to rank rows well enough that the pool holds the answer; exact distances decide. 4 bits are enough where neighbours
+/// differ by more than the codes' error; enough_bits() looks (docs/decisions/008).
+/// Bytes: docs/formats/segment.md, index files. Layout within a block: kernels/kernels.hpp, nibble_scores_at, byte_scores_at.
 #pragma once
 
 #include <cstdint>
@@ -14,17 +15,20 @@
 
 namespace dvesp::index {
 
-/// y is stored as centre[d] + step[d] * (code[d] - 7.5), where y is the row, or its unit vector for cosine. Immutable.
-class FourBitCoding {
+/// y is stored as centre[d] + step[d] * (code[d] - m), m = 7.5 of 4 bits, 127.5 of 8, where y is the row, or its unit vector
+/// for cosine. Immutable.
+class WalkCoding {
   public:
     /// @param metric  that the graph serves: cosine codes unit vectors
+    /// @param bits    4 or 8
     /// @param center,steps float32 [dimension] each; steps are 0 or more, 0 for a coordinate that never changes
-    FourBitCoding(Metric metric, std::vector<float> center, std::vector<float> steps);
+    WalkCoding(Metric metric, std::uint32_t bits, std::vector<float> center, std::vector<float> steps);
     /// Centre and ranges from a sample of the rows. @return nothing when a vector is damaged
-    static std::vector<FourBitCoding> train(Metric metric, std::uint32_t dimension, std::uint32_t rows,
-                                            const VectorSource& vectors);
+    static std::vector<WalkCoding> train(Metric metric, std::uint32_t bits, std::uint32_t dimension, std::uint32_t rows,
+                                         const VectorSource& vectors);
 
     [[nodiscard]] Metric metric() const noexcept { return metric_; }
+    [[nodiscard]] std::uint32_t bits() const noexcept { return bits_; }
     [[nodiscard]] std::uint32_t dimension() const noexcept { return static_cast<std::uint32_t>(center_.size()); }
     [[nodiscard]] const std::vector<float>& center() const noexcept { return center_; }
     [[nodiscard]] const std::vector<float>& steps() const noexcept { return steps_; }
@@ -40,24 +44,28 @@ class FourBitCoding {
 
   private:
     Metric metric_;
+    std::uint32_t bits_;
     std::vector<float> center_, steps_, inverse_steps_;
     std::size_t block_count_;
     bool has_terms_;
 };
 
 /// A query for a walk: its code, and how much a row's term counts. Scores are -dot + scale * term, ascending is nearer.
-class FourBitQuery {
+class WalkQuery {
   public:
     /// @param query float32 [dimension], finite  @param unit true: the rows are unit vectors, whatever the metric
-    FourBitQuery(const FourBitCoding& coding, const float* query, bool unit);
+    WalkQuery(const WalkCoding& coding, const float* query, bool unit);
     /// A row of the graph that is being built, as a query in the space of MipsTerms.
-    FourBitQuery(const FourBitCoding& coding, const float* query, float own_term);
+    WalkQuery(const WalkCoding& coding, const float* query, float own_term);
 
     [[nodiscard]] const std::int8_t* code() const noexcept { return reinterpret_cast<const std::int8_t*>(code_.data()); }
+    /// Scores rows of `codes` (see kernels::nibble_scores_at). @param out as many as there are rows
+    void score(const WalkCoding& coding, const std::uint8_t* codes, const float* terms, std::span<const std::uint32_t> rows,
+               float* out) const noexcept;
     [[nodiscard]] float term_scale() const noexcept { return term_scale_; }
 
   private:
-    void encode(const FourBitCoding& coding, const float* query, float scale, bool centered);
+    void encode(const WalkCoding& coding, const float* query, float scale, bool centered);
 
     AlignedBuffer code_;
     float code_scale_ = 0;
