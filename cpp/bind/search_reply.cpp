@@ -86,10 +86,10 @@ Result<void> SearchReply::fill(std::size_t query, const std::vector<store::Hit>&
         const store::Hit& hit = hits[rank];
         const std::size_t at = query * top_k_ + rank;
         distances_[at] = hit.distance;
-        ids_[query].emplace_back(hit.id);
+        ids_[query].add(hit.id);
         const auto metadata = hit.location.source->metadata(hit.location.row);
         if (!metadata) return fail(ErrorCode::corruption, hit.location.source->name() + ": damaged (metadata)");
-        metadata_[query].emplace_back(metadata->begin(), metadata->end());
+        metadata_[query].add(text_of(*metadata));
         if (!with_vectors_) continue;
         const float* vector = hit.location.source->vector(hit.location.row);
         if (vector == nullptr) return fail(ErrorCode::corruption, hit.location.source->name() + ": damaged (vectors)");
@@ -103,9 +103,9 @@ void SearchReply::define(py::module_& module) {
                                                                 "Results of a search; arrays share its memory.");
     reply.def_property_readonly("ids", [](const SearchReply& self) {
         py::list rows;
-        for (const auto& hits : self.ids_) {
-            py::list row;
-            for (const std::string& id : hits) row.append(text_of_bytes(id));
+        for (const Values& hits : self.ids_) {
+            py::list row(hits.ends.size());
+            for (std::size_t index = 0; index < hits.ends.size(); ++index) row[index] = text_of_bytes(hits.at(index));
             rows.append(row);
         }
         return rows;
@@ -120,16 +120,16 @@ void SearchReply::define(py::module_& module) {
     });
     reply.def_property_readonly("metadata", [](const SearchReply& self) {
         py::list rows;
-        for (const auto& hits : self.metadata_) {
+        for (const Values& hits : self.metadata_) {
             py::list row;
-            for (const auto& bytes : hits) row.append(decode_value(bytes));
+            for (std::size_t index = 0; index < hits.ends.size(); ++index) row.append(decode_value(bytes_of(hits.at(index))));
             rows.append(row);
         }
         return rows;
     });
     reply.def_property_readonly("counts", [](const SearchReply& self) {
         py::list counts;
-        for (const auto& hits : self.ids_) counts.append(hits.size());
+        for (const Values& hits : self.ids_) counts.append(hits.ends.size());
         return counts;
     });
     reply.def_readonly("time_ms", &SearchReply::time_ms_);

@@ -37,10 +37,24 @@ class SearchReply {
     std::uint32_t dimension_ = 0;
     bool with_vectors_ = false;
     double time_ms_ = 0;
-    std::vector<float> distances_;               ///< [count, top_k]
-    std::unique_ptr<float[]> vectors_;           ///< [count, top_k, dimension] or nothing
-    std::vector<std::vector<std::string>> ids_;  ///< [count][hits]
-    std::vector<std::vector<std::vector<std::uint8_t>>> metadata_;
+    std::vector<float> distances_;      ///< [count, top_k]
+    std::unique_ptr<float[]> vectors_;  ///< [count, top_k, dimension] or nothing
+    /// Values of one query's hits, one behind the other.
+    struct Values {
+        std::string bytes;
+        std::vector<std::size_t> ends;
+
+        void add(std::string_view value) {
+            bytes.append(value);
+            ends.push_back(bytes.size());
+        }
+        [[nodiscard]] std::string_view at(std::size_t index) const noexcept {
+            const std::size_t start = index == 0 ? 0 : ends[index - 1];
+            return std::string_view(bytes).substr(start, ends[index] - start);
+        }
+    };
+    std::vector<Values> ids_;  ///< [count]
+    std::vector<Values> metadata_;
 };
 
 }  // namespace dvesp::bind

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "base/result.hpp"
 #include "index/flat_scan.hpp"
@@ -42,12 +43,12 @@ struct ProbeHits {
 };
 
 /// Runs one held-out query with one effort and reports which rows it would compute exactly.
-using Probe = std::function<ProbeHits(const ProbeQuery& query, std::uint32_t effort)>;
+using Probe = std::function<ProbeHits(const ProbeQuery& query, const Effort& effort)>;
 
-/// Tries `efforts` in order until recall is so high that more effort cannot matter.
-/// @errors corruption when a vector cannot be read
+/// Tries `efforts` (by rising effort, then rising slack) until recall is so high that more cannot matter, and keeps those that
+/// no other one beats in recall and cost. @errors corruption when a vector cannot be read
 [[nodiscard]] Result<std::vector<CalibrationPoint>> calibrate(const Coding& coding, Metric metric, const CodeView& codes,
                                                               const VectorSource& vectors, const HeldOut& held_out,
-                                                              const std::vector<std::uint32_t>& efforts, const Probe& probe);
+                                                              const std::vector<Effort>& efforts, const Probe& probe);
 
 }  // namespace dvesp::index

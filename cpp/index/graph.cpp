@@ -45,6 +45,9 @@ class Walk {
         query_ = task.query;
         scratch_ = task.scratch;
         scratch_->begin(graph.rows, std::clamp(task.ef, 1U, pool_size_max));
+        slack_ = task.slack;
+        nearest_ = std::max(task.nearest, 1U);
+        limit_ = std::numeric_limits<float>::infinity();
         cursor_ = 0;
         first_new_ = 0;
         collect(graph.entry_points);
@@ -59,7 +62,8 @@ class Walk {
         const kernels::Kernels& kernel = kernels::best();
         query_->score(*graph_->coding, graph_->codes, graph_->terms, {rows, count}, scratch.new_scores_.data());
         const std::size_t lowest = kernel.pool_offer(scratch.pool_scores_, scratch.pool_rows_, &scratch.pool_size_,
-                                                     scratch.capacity_, scratch.new_scores_.data(), rows, count);
+                                                     scratch.capacity_, limit_, scratch.new_scores_.data(), rows, count);
+        if (slack_ > 0 && scratch.pool_size_ >= nearest_) limit_ = query_->limit(scratch.pool_scores_[nearest_ - 1], slack_);
         cursor_ = std::min(cursor_, lowest);
         std::uint32_t asked = 0;
         for (std::size_t at = cursor_; at < scratch.pool_size_ && asked < rows_per_step; ++at) {
@@ -78,6 +82,7 @@ class Walk {
         for (; cursor_ < scratch.pool_size_ && expanded < rows_per_step; ++cursor_) {
             const std::uint32_t row = scratch.pool_rows_[cursor_];
             if ((row & expanded_flag) != 0) continue;
+            if (scratch.pool_scores_[cursor_] > limit_) break;
             scratch.pool_rows_[cursor_] = row | expanded_flag;
             collect({links_of(row), graph_->degree});
             ++expanded;
@@ -109,6 +114,9 @@ class Walk {
     const GraphView* graph_ = nullptr;
     const WalkQuery* query_ = nullptr;
     SearchScratch* scratch_ = nullptr;
+    float slack_ = 0;
+    std::uint32_t nearest_ = 1;
+    float limit_ = 0;            ///< scores above it are not followed
     std::size_t cursor_ = 0;     ///< no row of the pool before it waits to be expanded
     std::size_t first_new_ = 0;  ///< of touched_: what the current step collected
 };

@@ -59,6 +59,10 @@ struct GraphTask {
     const WalkQuery* query = nullptr;
     std::uint32_t ef = 0;  ///< 1..pool_size_max
     SearchScratch* scratch = nullptr;
+    /// Rows beyond this factor of the squared distance of the `nearest`-th row found so far are not followed; 0: all are.
+    /// Source: distance-adaptive beam search (Al-Jazzazi et al. 2025).
+    float slack = 0;
+    std::uint32_t nearest = 10;
 };
 
 /// Runs the tasks, up to walks_at_once of them in turns. @cost about ef * degree code distances each

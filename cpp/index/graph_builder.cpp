@@ -28,8 +28,8 @@ constexpr std::uint32_t ranked_questions = 64, ranked_rows_enough = 40;
 constexpr double ranked_recall_min = 0.985;
 /// How far from an unreachable row a list with room is looked for.
 constexpr std::size_t rescue_rows_max = 512;
-const std::vector<std::uint32_t> efforts = {10, 12,  16,  20,  24,  32,  40,  48,  56,  64,  80,
-                                            96, 112, 128, 160, 192, 256, 384, 512, 768, 1024};
+constexpr std::uint32_t pool_sizes[] = {12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512, 1024};
+constexpr float slacks[] = {1.04F, 1.07F, 1.1F, 1.14F, 1.2F, 1.3F, 1.5F, 2.0F, 0.0F};  // 0: no limit
 
 /// Link lists with room to grow.
 class Lists {
@@ -313,14 +313,19 @@ class GraphBuild {
     }
 
     Result<void> calibrate_partial() {
-        const Probe probe = [this](const ProbeQuery& query, std::uint32_t effort) {
+        const Probe probe = [this](const ProbeQuery& query, const Effort& effort) {
             Bench& bench = benches_.front();
             const WalkQuery coded(graph_.coding.front(), query.vector, false);
-            const GraphTask task{&coded, effort, &bench.scratches.front()};
+            GraphTask task{&coded, effort.effort, &bench.scratches.front()};
+            task.slack = effort.slack;
             search_graph(partial_view(), {&task, 1});
             const auto found = task.scratch->found();
             return ProbeHits{{found.begin(), found.end()}, task.scratch->distance_count()};
         };
+        std::vector<Effort> efforts;
+        for (const std::uint32_t size : pool_sizes) {
+            for (const float slack : slacks) efforts.push_back({size, slack});
+        }
         DVESP_ASSIGN(graph_.calibration, calibrate(coding_, metric_, codes_, vectors_, held_out_, efforts, probe));
         return {};
     }

@@ -21,9 +21,16 @@ struct GraphParameters {
     std::uint32_t ef_construction = 200;  ///< a row picks its links from half as many candidates (docs/decisions/008); 8..4096
 };
 
+/// How hard an index is searched.
+struct Effort {
+    std::uint32_t effort = 0;  ///< ef of a graph, nprobe of an IVF
+    float slack = 0;           ///< of a graph: GraphTask::slack
+};
+
 /// What an effort gave on held-out rows.
 struct CalibrationPoint {
     std::uint32_t effort = 0;          ///< ef of a graph, nprobe of an IVF
+    float slack = 0;                   ///< of a graph: GraphTask::slack
     float recall = 0;                  ///< recall@10
     std::uint32_t distance_count = 0;  ///< mean codes compared a query
     std::uint32_t reranked = 0;        ///< rows of the pool whose exact distance is computed; 0 = all candidates
@@ -37,7 +44,7 @@ struct Graph {
     std::uint32_t rows = 0;
     std::vector<std::uint32_t> links;
     std::vector<std::uint32_t> entry_points;
-    std::vector<CalibrationPoint> calibration;  ///< by rising effort
+    std::vector<CalibrationPoint> calibration;  ///< by rising recall and cost
 
     [[nodiscard]] GraphView view() const noexcept {
         return {&coding.front(), codes.data(), terms.empty() ? nullptr : terms.data(), links, entry_points, degree, rows};

@@ -117,14 +117,14 @@ bool assign_all(Ivf& ivf, const Coding& coding, const VectorSource& vectors, std
 Result<std::vector<CalibrationPoint>> calibrate_probes(const Ivf& ivf, const Coding& coding, Metric metric,
                                                        const CodeView& codes, const VectorSource& vectors) {
     const HeldOut held_out(codes.rows);
-    std::vector<std::uint32_t> efforts;
+    std::vector<Effort> efforts;
     for (std::uint32_t effort = 1; effort < ivf.list_ends.size(); effort = effort + std::max(1U, effort / 2)) {
-        efforts.push_back(effort);
+        efforts.push_back({effort, 0});
     }
-    efforts.push_back(static_cast<std::uint32_t>(ivf.list_ends.size()));
+    efforts.push_back({static_cast<std::uint32_t>(ivf.list_ends.size()), 0});
     const NotHeldOut predicate(held_out);
-    const Probe probe = [&](const ProbeQuery& query, std::uint32_t effort) {
-        const std::vector<std::uint32_t> rows = probed_rows(ivf.view(), *query.coded, effort, codes.rows);
+    const Probe probe = [&](const ProbeQuery& query, const Effort& effort) {
+        const std::vector<std::uint32_t> rows = probed_rows(ivf.view(), *query.coded, effort.effort, codes.rows);
         ProbeHits hits;
         hits.distance_count = static_cast<std::uint32_t>(rows.size());
         FlatScan scan(*query.coded, calibration_top_k, predicate);

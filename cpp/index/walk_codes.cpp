@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/kernels.hpp"
 
@@ -40,6 +41,13 @@ WalkCoding::WalkCoding(Metric metric, std::uint32_t bits, std::vector<float> cen
         inverse_steps_.push_back(std::isfinite(inverse) ? inverse : 0.0F);
     }
     const float center_norm2 = kernels::best().dot(center_.data(), center_.data(), center_.size());
+    double squared_length = static_cast<double>(center_norm2);
+    const double levels = bits == 4 ? 15 / clip_deviations_of_4_bits : 255 / clip_deviations_of_8_bits;
+    for (const float step : steps_) {
+        const double deviation = static_cast<double>(step) * levels / 2;
+        squared_length += deviation * deviation;
+    }
+    mean_length_ = static_cast<float>(std::sqrt(squared_length));
     has_terms_ = metric == Metric::l2 || (metric == Metric::cosine && center_norm2 > center_share_min);
 }
 
@@ -123,6 +131,12 @@ void WalkQuery::score(const WalkCoding& coding, const std::uint8_t* codes, const
     scores_at(code(), codes, coding.block_count(), terms, term_scale_, rows.data(), rows.size(), out);
 }
 
+float WalkQuery::limit(float score, float slack) const noexcept {
+    const float squared = squared_base_ + 2 * code_scale_ * score;
+    if (slack <= 0 || !(squared > 0) || code_scale_ <= 0) return std::numeric_limits<float>::infinity();
+    return (slack * squared - squared_base_) / (2 * code_scale_);
+}
+
 void WalkQuery::encode(const WalkCoding& coding, const float* query, float scale, bool centered) {
     const std::size_t dim = coding.dimension();
     std::vector<float> weights(dim);
@@ -132,8 +146,26 @@ void WalkQuery::encode(const WalkCoding& coding, const float* query, float scale
         weights[index] = std::isfinite(weight) ? weight : 0.0F;
     }
     std::int32_t sum = 0;
-    code_scale_ = kernels::best().encode_int8(weights.data(), dim, reinterpret_cast<std::int8_t*>(code_.data()), &sum);
+    code_scale_ = kernels::best().encode_int8(weights.data(), dim, code_.data(), &sum);
     if (!std::isfinite(0.5F / code_scale_)) code_scale_ = 0;
+    // <v, y - c> = code_scale * (dot - m * sum of the code), where v is the query, less the centre if the rows carry terms.
+    const float middle = coding.bits() == 4 ? 7.5F : 127.5F;
+    const float shift = 2 * code_scale_ * middle * static_cast<float>(sum);
+    double squared_length = 0;
+    double center_dot = 0;
+    for (std::size_t index = 0; index < dim; ++index) {
+        const auto value = static_cast<double>(query[index] * scale);
+        const double gap = value - (centered ? static_cast<double>(coding.center()[index]) : 0.0);
+        squared_length += gap * gap;
+        center_dot += value * static_cast<double>(coding.center()[index]);
+    }
+    if (centered) {
+        squared_base_ = static_cast<float>(squared_length) + shift;
+    } else {
+        // Of rows of about one length: |q|^2 + |y|^2 - 2 <q, y>, with the lengths made equal.
+        const double rows_length = static_cast<double>(coding.mean_length());
+        squared_base_ = static_cast<float>(2 * std::sqrt(squared_length) * rows_length - 2 * center_dot) + shift;
+    }
 }
 
 }  // namespace dvesp::index

@@ -39,6 +39,9 @@ class WalkCoding {
     /// share of a row along the centre is then exact, not quantized).
     [[nodiscard]] bool has_terms() const noexcept { return has_terms_; }
 
+    /// Root of the rows' mean squared length, as the ranges have it.
+    [[nodiscard]] float mean_length() const noexcept { return mean_length_; }
+
     /// Codes one row into `out` (stride bytes) and returns its term.
     float encode(const float* vector, std::uint8_t* out) const noexcept;
 
@@ -48,6 +51,7 @@ class WalkCoding {
     std::vector<float> center_, steps_, inverse_steps_;
     std::size_t block_count_;
     bool has_terms_;
+    float mean_length_ = 0;
 };
 
 /// A query for a walk: its code, and how much a row's term counts. Scores are -dot + scale * term, ascending is nearer.
@@ -58,18 +62,21 @@ class WalkQuery {
     /// A row of the graph that is being built, as a query in the space of MipsTerms.
     WalkQuery(const WalkCoding& coding, const float* query, float own_term);
 
-    [[nodiscard]] const std::int8_t* code() const noexcept { return reinterpret_cast<const std::int8_t*>(code_.data()); }
+    [[nodiscard]] const std::int8_t* code() const noexcept { return code_.data(); }
     /// Scores rows of `codes` (see kernels::nibble_scores_at). @param out as many as there are rows
     void score(const WalkCoding& coding, const std::uint8_t* codes, const float* terms, std::span<const std::uint32_t> rows,
                float* out) const noexcept;
-    [[nodiscard]] float term_scale() const noexcept { return term_scale_; }
+    /// The score at which the estimated squared distance is `slack` times that of `score`; infinite when `slack` is 0 or the
+    /// estimate is no distance.
+    [[nodiscard]] float limit(float score, float slack) const noexcept;
 
   private:
     void encode(const WalkCoding& coding, const float* query, float scale, bool centered);
 
-    AlignedBuffer code_;
+    std::vector<std::int8_t> code_;
     float code_scale_ = 0;
     float term_scale_ = 0;
+    float squared_base_ = 0;  ///< squared distance = squared_base_ + 2 * code_scale_ * score
 };
 
 }  // namespace dvesp::index

@@ -311,13 +311,14 @@ std::size_t take_unvisited(const std::uint32_t* links, std::size_t count, std::u
     }
 }
 
-std::size_t pool_offer(float* scores, std::uint32_t* rows, std::size_t* size, std::size_t capacity, const float* new_scores,
-                       const std::uint32_t* new_rows, std::size_t count) {
+std::size_t pool_offer(float* scores, std::uint32_t* rows, std::size_t* size, std::size_t capacity, float limit,
+                       const float* new_scores, const std::uint32_t* new_rows, std::size_t count) {
     std::size_t lowest = capacity;
     auto* score_cells = reinterpret_cast<std::uint32_t*>(scores);
     for (std::size_t next = 0; next < count; next += lane_count) {
         const __mmask16 inside = count - next >= lane_count ? static_cast<__mmask16>(0xffff) : first_lanes(count - next);
-        const float worst = *size < capacity ? __builtin_inff() : scores[capacity - 1];
+        const float last = *size < capacity ? __builtin_inff() : scores[capacity - 1];
+        const float worst = limit < last ? limit : last;
         const __m512 offered = _mm512_maskz_loadu_ps(inside, new_scores + next);
         __mmask16 better = _mm512_mask_cmp_ps_mask(inside, offered, _mm512_set1_ps(worst), _CMP_LT_OQ);
         for (; better != 0; better = static_cast<__mmask16>(better & (better - 1U))) {

@@ -23,12 +23,12 @@ inline constexpr std::uint32_t list_end = 0xffffffff;
 }
 
 [[gnu::always_inline]] static inline std::size_t pool_offer_plainly(float* scores, std::uint32_t* rows, std::size_t* size,
-                                                                    std::size_t capacity, const float* new_scores,
+                                                                    std::size_t capacity, float limit, const float* new_scores,
                                                                     const std::uint32_t* new_rows, std::size_t count) {
     std::size_t lowest = capacity;
     for (std::size_t next = 0; next < count; ++next) {
         const float score = new_scores[next];
-        if (*size == capacity && !(score < scores[capacity - 1])) continue;
+        if (!(score < limit) || (*size == capacity && !(score < scores[capacity - 1]))) continue;
         std::size_t low = 0;
         std::size_t high = *size;
         while (low < high) {

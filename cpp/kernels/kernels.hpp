@@ -62,10 +62,11 @@ struct Kernels {
     /// there were. The list has `count` entries or ends before the first 0xffffffff; its ids are distinct and have a bit
     /// each (bit id % 32 of word id / 32). `out` takes up to `count` + 16 entries.
     std::size_t (*take_unvisited)(const std::uint32_t* links, std::size_t count, std::uint32_t* visited, std::uint32_t* out);
-    /// Offers `count` scored rows to the best `capacity` ones in order; equal scores go behind those already there. Returns the
-    /// lowest position that was filled, `capacity` when none was. The pool's scores ascend in scores[0 .. *size), then
-    /// +infinity up to the next multiple of 16 above `capacity`; both arrays are aligned to 64 and that long.
-    std::size_t (*pool_offer)(float* scores, std::uint32_t* rows, std::size_t* size, std::size_t capacity,
+    /// Offers `count` scored rows to the best `capacity` ones in order; equal scores go behind those already there, scores not
+    /// below `limit` are left out. Returns the lowest position that was filled, `capacity` when none was. The pool's scores
+    /// ascend in scores[0 .. *size), then +infinity up to the next multiple of 16 above `capacity`; both arrays are aligned to
+    /// 64 and that long.
+    std::size_t (*pool_offer)(float* scores, std::uint32_t* rows, std::size_t* size, std::size_t capacity, float limit,
                               const float* new_scores, const std::uint32_t* new_rows, std::size_t count);
 };
 

@@ -242,9 +242,9 @@ std::size_t take_unvisited(const std::uint32_t* links, std::size_t count, std::u
     return take_unvisited_plainly(links, count, visited, out);
 }
 
-std::size_t pool_offer(float* scores, std::uint32_t* rows, std::size_t* size, std::size_t capacity, const float* new_scores,
-                       const std::uint32_t* new_rows, std::size_t count) {
-    return pool_offer_plainly(scores, rows, size, capacity, new_scores, new_rows, count);
+std::size_t pool_offer(float* scores, std::uint32_t* rows, std::size_t* size, std::size_t capacity, float limit,
+                       const float* new_scores, const std::uint32_t* new_rows, std::size_t count) {
+    return pool_offer_plainly(scores, rows, size, capacity, limit, new_scores, new_rows, count);
 }
 
 constexpr Kernels table{"neon",   dot,         dot_and_norm2,    squared_l2,     code_dots,      code_dots_at,

@@ -14,7 +14,7 @@ using codec::SectionId;
 
 constexpr std::size_t index_properties_bytes = 32 + 8 + 4 + 4 + 4;
 constexpr std::size_t calibration_points_max = 256;
-constexpr std::size_t calibration_point_bytes = 16;
+constexpr std::size_t calibration_point_bytes = 20;
 
 template <class T>
 ByteView bytes_of_values(const std::vector<T>& values) noexcept {
@@ -37,6 +37,7 @@ std::vector<std::uint8_t> encode_calibration(const std::vector<index::Calibratio
     codec::Writer out;
     for (const index::CalibrationPoint& point : points) {
         out.number(point.effort);
+        out.number(std::bit_cast<std::uint32_t>(point.slack));
         out.number(std::bit_cast<std::uint32_t>(point.recall));
         out.number(point.distance_count);
         out.number(point.reranked);
@@ -50,6 +51,7 @@ std::vector<index::CalibrationPoint> decode_calibration(ByteView bytes) {
     while (reader.left() >= calibration_point_bytes && points.size() < calibration_points_max) {
         index::CalibrationPoint point;
         point.effort = reader.number<std::uint32_t>();
+        point.slack = std::bit_cast<float>(reader.number<std::uint32_t>());
         point.recall = std::bit_cast<float>(reader.number<std::uint32_t>());
         point.distance_count = reader.number<std::uint32_t>();
         point.reranked = reader.number<std::uint32_t>();

@@ -42,13 +42,15 @@ class LivePassingRows final : public index::RowPredicate {
 /// How hard an index is searched, and what that costs.
 struct Effort {
     double effort = 0;
+    double slack = 0;
     double distance_count = 0;
     double reranked = 0;
 };
 
 Effort between(const index::CalibrationPoint& low, const index::CalibrationPoint& high, double share) noexcept {
     const auto mix = [share](double a, double b) { return a + (b - a) * share; };
-    return {mix(low.effort, high.effort), mix(low.distance_count, high.distance_count),
+    return {mix(low.effort, high.effort), mix(static_cast<double>(low.slack), static_cast<double>(high.slack)),
+            mix(low.distance_count, high.distance_count),
             low.reranked == 0 || high.reranked == 0 ? 0.0 : mix(low.reranked, high.reranked)};
 }
 
@@ -68,10 +70,10 @@ std::optional<Effort> effort_for(const std::vector<index::CalibrationPoint>& cal
 Effort asked_effort(const std::vector<index::CalibrationPoint>& calibration, std::uint32_t effort) noexcept {
     for (const index::CalibrationPoint& point : calibration) {
         if (point.effort < effort) continue;
-        return {static_cast<double>(effort), static_cast<double>(point.distance_count), static_cast<double>(point.reranked)};
+        return {static_cast<double>(effort), 0, static_cast<double>(point.distance_count), static_cast<double>(point.reranked)};
     }
     const double reranked = calibration.empty() ? 0.0 : static_cast<double>(calibration.back().reranked);
-    return {static_cast<double>(effort), 0, reranked};
+    return {static_cast<double>(effort), 0, 0, reranked};
 }
 
 }  // namespace
@@ -169,6 +171,9 @@ Result<void> SnapshotSearch::plan(Part& part) const {
         effort = std::max<double>(effort, options_.top_k);
         DVESP_ASSIGN(part.graph, file->graph());
         const double wanted = calibrated->reranked == 0 ? effort : calibrated->reranked * options_.top_k / calibrated_top_k;
+        part.slack = static_cast<float>(calibrated->slack);
+        // Where the top_k-th row that passes stands, about.
+        part.nearest = static_cast<std::uint32_t>(std::min<double>(std::ceil(options_.top_k / share), index::pool_size_max));
         part.reranked = static_cast<std::size_t>(std::ceil(std::max<double>(wanted, options_.top_k)));
     }
     part.way = file->is_graph() ? Way::graph : Way::ivf;
@@ -194,7 +199,14 @@ Result<void> SnapshotSearch::search(const float* queries, std::span<std::vector<
             DVESP_TRY(add_hits(part, found, hits[index]));
         }
     }
-    for (std::vector<Hit>& one : hits) DVESP_TRY(finish(one));
+    for (std::vector<Hit>& one : hits) keep_nearest(one);
+    for (const std::vector<Hit>& one : hits) {
+        for (const Hit& hit : one) hit.location.source->prefetch_ends(hit.location.row);
+    }
+    for (const std::vector<Hit>& one : hits) {
+        for (const Hit& hit : one) hit.location.source->prefetch_values(hit.location.row);
+    }
+    for (std::vector<Hit>& one : hits) DVESP_TRY(name_hits(one));
     return {};
 }
 
@@ -206,15 +218,17 @@ Result<void> SnapshotSearch::add_hits(const Part& part, const index::Reranked& f
     return {};
 }
 
-/// Keeps the nearest and looks up their ids.
-Result<void> SnapshotSearch::finish(std::vector<Hit>& hits) const {
+/// Keeps the top_k nearest, and those that are as near as the last of them: ids decide among these.
+void SnapshotSearch::keep_nearest(std::vector<Hit>& hits) const {
     if (parts_.size() > 1) {
         std::stable_sort(hits.begin(), hits.end(), [](const Hit& a, const Hit& b) { return a.distance < b.distance; });
     }
-    // Ids order equal distances, so those that tie with the last one count.
     std::size_t kept = std::min<std::size_t>(hits.size(), options_.top_k);
     while (kept > 0 && kept < hits.size() && hits[kept].distance == hits[kept - 1].distance) ++kept;
     hits.resize(kept);
+}
+
+Result<void> SnapshotSearch::name_hits(std::vector<Hit>& hits) const {
     for (Hit& hit : hits) {
         const auto id = hit.location.source->id(hit.location.row);
         if (!id) return fail(ErrorCode::corruption, hit.location.source->name() + ": damaged (ids)");
@@ -252,7 +266,7 @@ Result<void> SnapshotSearch::search_graph(const Part& part, const float* queries
     tasks.reserve(hits.size());
     for (std::size_t index = 0; index < hits.size(); ++index) {
         coded.emplace_back(*part.graph->view.coding, queries + index * dim, unit);
-        tasks.push_back({&coded.back(), part.effort, &(*bench)[index]});
+        tasks.push_back({&coded.back(), part.effort, &(*bench)[index], part.slack, part.nearest});
     }
     index::search_graph(part.graph->view, tasks);
     const LiveRows live(part.source->deaths, snapshot_->seq);

@@ -63,6 +63,8 @@ class SnapshotSearch {
         const IndexFile* file = nullptr;  ///< of graph and ivf
         std::shared_ptr<const LoadedGraph> graph;
         std::uint32_t effort = 0;  ///< ef or nprobe
+        float slack = 0;           ///< of graph: GraphTask
+        std::uint32_t nearest = 0;
         std::size_t reranked = 0;  ///< rows of the pool that are computed exactly
         double enough = 0;         ///< hits below which only a scan can fill the answer
     };
@@ -72,7 +74,8 @@ class SnapshotSearch {
     Result<index::Reranked> search_ivf(const Part& part, const float* query) const;
     Result<index::Reranked> scan_part(const Part& part, const float* query) const;
     Result<void> add_hits(const Part& part, const index::Reranked& found, std::vector<Hit>& hits) const;
-    Result<void> finish(std::vector<Hit>& hits) const;
+    void keep_nearest(std::vector<Hit>& hits) const;
+    Result<void> name_hits(std::vector<Hit>& hits) const;
     [[nodiscard]] const IndexFile* usable_index(const IndexedSegment& segment) const noexcept;
 
     Collection& collection_;

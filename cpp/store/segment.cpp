@@ -142,6 +142,19 @@ std::optional<std::string_view> Segment::id(std::uint32_t row) const {
 
 std::optional<ByteView> Segment::metadata(std::uint32_t row) const { return slice(metadata_ends_, metadata_, row); }
 
+void Segment::prefetch_ends(std::uint32_t row) const noexcept {
+    __builtin_prefetch(id_ends_.data() + std::uint64_t{row} * 8);
+    __builtin_prefetch(metadata_ends_.data() + std::uint64_t{row} * 8);
+}
+
+void Segment::prefetch_values(std::uint32_t row) const noexcept {
+    // Unchecked: a wrong number asks for memory that is not there, which a prefetch may.
+    const auto id_end = load<std::uint64_t>(id_ends_.data() + std::uint64_t{row} * 8);
+    const auto metadata_end = load<std::uint64_t>(metadata_ends_.data() + std::uint64_t{row} * 8);
+    if (id_end > 0 && id_end <= ids_.size()) __builtin_prefetch(ids_.data() + id_end - 1);
+    if (metadata_end > 0 && metadata_end <= metadata_.size()) __builtin_prefetch(metadata_.data() + metadata_end - 1);
+}
+
 Result<RowView> Segment::row(std::uint32_t row) const {
     DVESP_ASSERT(row < rows());
     const auto id = slice(id_ends_, ids_, row);

@@ -47,6 +47,8 @@ class Segment final : public Source {
     [[nodiscard]] Result<RowView> row(std::uint32_t row) const override;
     [[nodiscard]] std::optional<std::string_view> id(std::uint32_t row) const override;
     [[nodiscard]] std::optional<ByteView> metadata(std::uint32_t row) const override;
+    void prefetch_ends(std::uint32_t row) const noexcept override;
+    void prefetch_values(std::uint32_t row) const noexcept override;
     [[nodiscard]] Result<std::uint32_t> find(std::string_view id, std::uint64_t key, std::uint64_t seq,
                                              std::uint32_t bound) const override;
     [[nodiscard]] Result<std::uint32_t> leaf_index(std::uint32_t row) const override;

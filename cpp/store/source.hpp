@@ -43,6 +43,9 @@ class Source : public index::VectorSource {
     [[nodiscard]] virtual std::optional<std::string_view> id(std::uint32_t row) const = 0;
     /// The row's metadata alone; nullopt when it is damaged.
     [[nodiscard]] virtual std::optional<ByteView> metadata(std::uint32_t row) const = 0;
+    /// Asks memory for what id() and metadata() read, in two steps: first where the values are, then the values. Advice only.
+    virtual void prefetch_ends(std::uint32_t row) const noexcept { static_cast<void>(row); }
+    virtual void prefetch_values(std::uint32_t row) const noexcept { static_cast<void>(row); }
     /// The row with `id` that is alive at `seq` among the first `bound` rows, or index::no_row. @errors corruption
     [[nodiscard]] virtual Result<std::uint32_t> find(std::string_view id, std::uint64_t key, std::uint64_t seq,
                                                      std::uint32_t bound) const = 0;

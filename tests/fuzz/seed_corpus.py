@@ -126,7 +126,7 @@ def container_seeds() -> None:
                 save("segment_fuzz", b"\x01", path.read_bytes())
     chosen = random.Random(1)
     properties = bytes(32) + struct.pack("<QI", 16, 1)
-    calibration = struct.pack("<IfII", 10, 0.99, 12, 10)
+    calibration = struct.pack("<IffII", 10, 1.1, 0.99, 12, 10)
     links = b"".join(struct.pack("<I", chosen.choice([0xFFFFFFFF, *range(16)])) for _ in range(16 * 4))
     graph = [(1, properties + struct.pack("<II", 4, 4)), (18, links), (19, struct.pack("<II", 3, 9)), (20, calibration)]
     graph += [(24, chosen.randbytes(16 * 64)), (25, struct.pack("<8f", 0.1, 0, 0.5, -1, 0.3, 0.2, 0, 0.4))]
