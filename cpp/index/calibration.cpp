@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint32_t held_out_count_max = 256;
 constexpr std::uint32_t held_out_share = 50;  ///< at most one row in so many
 constexpr float recall_enough = 0.9985F;
-/// More slack at one effort is not tried when the last step gave less recall than this.
+/// More slack at one effort is not tried when the last step gave less recall than this; no limit at all always is.
 constexpr float recall_step_min = 0.0005F;
 /// Computing fewer rows exactly may cost this much recall, no more.
 constexpr float rerank_loss_max = 0.0005F;
@@ -147,7 +147,7 @@ Result<std::vector<CalibrationPoint>> calibrate(const Coding& coding, Metric met
     bool saturated = false;
     for (std::size_t at = 0; at < efforts.size(); ++at) {
         const bool same_effort = at > 0 && efforts[at].effort == efforts[at - 1].effort;
-        if (saturated && same_effort) continue;
+        if (saturated && same_effort && efforts[at].slack > 0) continue;
         DVESP_ASSIGN(const CalibrationPoint point, calibration.measure(efforts[at]));
         saturated = same_effort && point.recall - points.back().recall < recall_step_min;
         points.push_back(point);
