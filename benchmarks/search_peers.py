@@ -1,8 +1,9 @@
 """Search in memory beside vector indexes from their packages: queries a second by recall, CPU time of one thread.
 
 All contenders live in one process and take turns (A B C, C B A); each answers 1,000 queries with one batch call at every
-effort (dvesp: at every recall asked for). dvesp answers through its public API from a real store, after flush and compact. Queries a second at a recall are
-read off each round's own curve; a ratio compares two curves of the same round. Huge pages are asked for everyone.
+effort (dvesp: at every recall asked for). dvesp answers through its public API from a real store, after flush and compact.
+Queries a second at a recall are read off each round's own curve; a ratio compares two curves of the same round. Huge pages
+are asked for everyone.
 """
 
 from __future__ import annotations

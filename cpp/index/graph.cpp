@@ -15,6 +15,7 @@ constexpr std::uint32_t expanded_flag = 0x80000000;
 constexpr std::uint32_t rows_per_step = 2;
 constexpr std::size_t lane_count = 16;
 constexpr std::size_t line_bytes = 64;
+constexpr std::size_t lists_ahead = 12;
 
 void prefetch(const void* start, std::size_t bytes) noexcept {
     const auto* at = static_cast<const char*>(start);
@@ -26,6 +27,8 @@ void prefetch(const void* start, std::size_t bytes) noexcept {
 void SearchScratch::begin(std::uint32_t rows, std::size_t capacity) {
     for (std::size_t at = 0; at < touched_count_; ++at) visited_[touched_[at] / 32] = 0;
     touched_count_ = 0;
+    for (const std::uint32_t row : skipped_) visited_[row / 32] = 0;
+    skipped_.clear();
     const std::size_t words = std::size_t{rows} / 32 + 1;
     if (visited_.size() < words) visited_.resize(words, 0);
     const std::size_t padded = round_up(capacity + 1, lane_count);
@@ -48,9 +51,32 @@ class Walk {
         slack_ = task.slack;
         nearest_ = std::max(task.nearest, 1U);
         limit_ = std::numeric_limits<float>::infinity();
+        passing_ = task.passing;
+        aside_ = 0;
         cursor_ = 0;
         first_new_ = 0;
         collect(graph.entry_points);
+        collect(task.starts);
+    }
+
+    /// Looks behind rows that do not pass, once what they link to has arrived.
+    void widen() {
+        if (passing_ == nullptr) return;
+        SearchScratch& scratch = *scratch_;
+        const std::size_t wanted = first_new_ + std::size_t{graph_->degree};
+        for (; aside_ < scratch.skipped_.size() && scratch.touched_count_ < wanted; ++aside_) {
+            const std::uint32_t* links = links_of(scratch.skipped_[aside_]);
+            reserve(graph_->degree);
+            for (std::uint32_t slot = 0; slot < graph_->degree && links[slot] != no_row; ++slot) {
+                const std::uint32_t row = links[slot];
+                const std::uint32_t bit = std::uint32_t{1} << (row % 32);
+                if ((passing_[row / 32] & bit) == 0 || (scratch.visited_[row / 32] & bit) != 0) continue;
+                scratch.visited_[row / 32] |= bit;
+                scratch.touched_[scratch.touched_count_++] = row;
+                prefetch_codes(row);
+            }
+        }
+        aside_ = scratch.skipped_.size();
     }
 
     /// Scores the rows collected before and asks for the links of the next best.
@@ -97,23 +123,60 @@ class Walk {
         return graph_->links.data() + std::size_t{row} * graph_->degree;
     }
 
-    void collect(std::span<const std::uint32_t> links) {
+    void reserve(std::size_t more) {
         std::vector<std::uint32_t>& touched = scratch_->touched_;
-        const std::size_t before = scratch_->touched_count_;
-        if (touched.size() < before + links.size() + lane_count) touched.resize(2 * (before + links.size()) + 1024);
-        const std::size_t after = before + kernels::best().take_unvisited(links.data(), links.size(), scratch_->visited_.data(),
-                                                                          touched.data() + before);
-        scratch_->touched_count_ = after;
+        const std::size_t needed = scratch_->touched_count_ + more + lane_count;
+        if (touched.size() < needed) touched.resize(2 * needed + 1024);
+    }
+    void prefetch_codes(std::uint32_t row) const noexcept {
         const std::size_t stride = graph_->coding->stride();
-        for (std::size_t at = before; at < after; ++at) {
-            prefetch(graph_->codes + touched[at] * stride, stride);
-            if (graph_->terms != nullptr) __builtin_prefetch(graph_->terms + touched[at]);
+        prefetch(graph_->codes + row * stride, stride);
+        if (graph_->terms != nullptr) __builtin_prefetch(graph_->terms + row);
+    }
+
+    void collect(std::span<const std::uint32_t> links) {
+        reserve(links.size());
+        SearchScratch& scratch = *scratch_;
+        const std::size_t before = scratch.touched_count_;
+        const std::size_t after = before + kernels::best().take_unvisited(links.data(), links.size(), scratch.visited_.data(),
+                                                                          scratch.touched_.data() + before);
+        scratch.touched_count_ = after;
+        if (passing_ != nullptr) {
+            set_aside(before);
+            return;
         }
+        for (std::size_t at = before; at < after; ++at) prefetch_codes(scratch.touched_[at]);
+    }
+
+    /// Of the rows collected from `before` on, keeps those that pass and asks for the links of some of the others.
+    void set_aside(std::size_t before) {
+        SearchScratch& scratch = *scratch_;
+        std::size_t kept = before;
+        for (std::size_t at = before; at < scratch.touched_count_; ++at) {
+            const std::uint32_t row = scratch.touched_[at];
+            if ((passing_[row / 32] >> (row % 32) & 1U) != 0) {
+                scratch.touched_[kept++] = row;
+                prefetch_codes(row);
+            } else {
+                scratch.skipped_.push_back(row);
+            }
+        }
+        scratch.touched_count_ = kept;
+        // Where enough pass, nobody looks behind the others.
+        if (kept - before >= graph_->degree / 2) {
+            aside_ = scratch.skipped_.size();
+            return;
+        }
+        const std::size_t last = std::min(scratch.skipped_.size(), aside_ + lists_ahead);
+        for (std::size_t at = aside_; at < last; ++at)
+            prefetch(links_of(scratch.skipped_[at]), graph_->degree * sizeof(std::uint32_t));
     }
 
     const GraphView* graph_ = nullptr;
     const WalkQuery* query_ = nullptr;
     SearchScratch* scratch_ = nullptr;
+    const std::uint32_t* passing_ = nullptr;
+    std::size_t aside_ = 0;  ///< of skipped_: the first that nobody looked behind
     float slack_ = 0;
     std::uint32_t nearest_ = 1;
     float limit_ = 0;            ///< scores above it are not followed
@@ -127,6 +190,7 @@ void search_graph(const GraphView& graph, std::span<const GraphTask> tasks) {
     std::size_t running = 0;
     while (running < walks_at_once && started < tasks.size()) walks[running++].start(graph, tasks[started++]);
     while (running > 0) {
+        for (std::size_t index = 0; index < running; ++index) walks[index].widen();
         for (std::size_t index = 0; index < running; ++index) walks[index].score();
         for (std::size_t index = 0; index < running;) {
             if (walks[index].expand()) {

@@ -46,6 +46,7 @@ class SearchScratch {
     std::vector<std::uint32_t> visited_;  ///< a bit for each row, all clear between searches
     std::vector<std::uint32_t> touched_;  ///< the first touched_count_ are the rows whose bit is set
     std::size_t touched_count_ = 0;
+    std::vector<std::uint32_t> skipped_;  ///< rows whose bit is set but that do not pass
     std::vector<float> new_scores_;
     AlignedBuffer pool_;
     float* pool_scores_ = nullptr;
@@ -63,6 +64,11 @@ struct GraphTask {
     /// Source: distance-adaptive beam search (Al-Jazzazi et al. 2025).
     float slack = 0;
     std::uint32_t nearest = 10;
+    /// Rows that may be in the pool, bit r % 32 of word r / 32; nullptr: all. Others are passed through, never scored: when few
+    /// neighbours of a row pass, those of its neighbours count too. `starts` are rows that pass, to begin at.
+    /// Source: ACORN-1 (Patel et al. 2024).
+    const std::uint32_t* passing = nullptr;
+    std::span<const std::uint32_t> starts = {};
 };
 
 /// Runs the tasks, up to walks_at_once of them in turns. @cost about ef * degree code distances each

@@ -9,9 +9,8 @@
 namespace dvesp::store {
 namespace {
 
-/// Scanning the survivors of a filter beats any index below these (docs/decisions/004).
-constexpr std::uint64_t scan_rows_max = 20'000;
-constexpr double scan_share_max = 0.02;
+/// A walk among the rows of a filter compares about as many codes as one among all, and looks at more links.
+constexpr double filtered_cost = 2;
 /// A scattered code costs about as much as this many codes in a row.
 constexpr double scattered_cost = 4;
 constexpr std::uint32_t calibrated_top_k = 10;
@@ -28,7 +27,7 @@ class LiveRows final : public index::RowPredicate {
 
 class LivePassingRows final : public index::RowPredicate {
   public:
-    LivePassingRows(const DeathTable& deaths, std::uint64_t seq, const RowSet& passing)
+    LivePassingRows(const DeathTable& deaths, std::uint64_t seq, const PassingRows& passing)
         : live_(deaths, seq), passing_(passing) {}
     [[nodiscard]] bool accepts(std::uint32_t row) const noexcept override {
         return passing_.contains(row) && live_.accepts(row);
@@ -36,7 +35,7 @@ class LivePassingRows final : public index::RowPredicate {
 
   private:
     LiveRows live_;
-    const RowSet& passing_;
+    const PassingRows& passing_;
 };
 
 /// How hard an index is searched, and what that costs.
@@ -60,6 +59,7 @@ std::optional<Effort> effort_for(const std::vector<index::CalibrationPoint>& cal
         const index::CalibrationPoint& high = calibration[at];
         if (!(high.recall >= recall)) continue;
         const index::CalibrationPoint& low = calibration[at == 0 ? 0 : at - 1];
+        if ((low.slack > 0) != (high.slack > 0)) return between(high, high, 1.0);  // 0 is no limit: nothing lies between
         const double gap = static_cast<double>(high.recall) - static_cast<double>(low.recall);
         return between(low, high, gap > 0 ? (static_cast<double>(recall) - static_cast<double>(low.recall)) / gap : 1.0);
     }
@@ -125,8 +125,7 @@ Result<std::unique_ptr<SnapshotSearch>> SnapshotSearch::prepare(Collection& coll
         part.indexed = &segment;
         if (filter != nullptr) {
             DVESP_ASSIGN(part.passing, segment.segment->passing(filter->filter, filter->bytes));
-            part.passing_count = part.passing->count();
-            if (part.passing_count == 0) continue;
+            if (part.passing->rows().empty()) continue;
         }
         DVESP_TRY(search->plan(part));
         search->parts_.push_back(std::move(part));
@@ -145,13 +144,10 @@ Result<void> SnapshotSearch::plan(Part& part) const {
     const bool rigorous = options_.exact || collection_.config().index == IndexKind::flat;
     const IndexFile* file = rigorous || part.indexed == nullptr ? nullptr : usable_index(*part.indexed);
     if (file == nullptr) return {};
-    double share = 1;
-    if (part.passing) {
-        share = static_cast<double>(part.passing_count) / part.rows;
-        if (part.passing_count < scan_rows_max || share < scan_share_max) return {};
-    }
-    const double survivors = share * part.rows;
-    share *= static_cast<double>(part.indexed->live_rows()) / part.rows;
+    const double survivors = part.passing ? static_cast<double>(part.passing->rows().size()) : part.rows;
+    // A graph is walked among the rows that pass; lists hold the others too.
+    double share = static_cast<double>(part.indexed->live_rows()) / part.rows;
+    if (!file->is_graph()) share *= survivors / part.rows;
     share = std::max(share, 1e-6);
     const std::optional<std::uint32_t> asked = file->is_graph() ? options_.ef : options_.nprobe;
     const std::optional<Effort> calibrated =
@@ -162,7 +158,8 @@ Result<void> SnapshotSearch::plan(Part& part) const {
         if (options_.top_k > calibrated_top_k && file->is_graph()) {
             effort = std::max(effort, 1.5 * options_.top_k) + effort * 0.5;
         }
-        const double cost = effort / calibrated->effort * calibrated->distance_count / share;
+        double cost = effort / calibrated->effort * calibrated->distance_count / share;
+        if (part.passing && file->is_graph()) cost *= filtered_cost;
         if (cost * scattered_cost > survivors) return {};
         part.enough = std::min<double>(options_.top_k, survivors * 0.999);
     }
@@ -266,7 +263,10 @@ Result<void> SnapshotSearch::search_graph(const Part& part, const float* queries
     tasks.reserve(hits.size());
     for (std::size_t index = 0; index < hits.size(); ++index) {
         coded.emplace_back(*part.graph->view.coding, queries + index * dim, unit);
-        tasks.push_back({&coded.back(), part.effort, &(*bench)[index], part.slack, part.nearest});
+        tasks.push_back(
+            {&coded.back(), part.effort, &(*bench)[index], part.slack, part.nearest,
+             part.passing ? part.passing->bits() : nullptr,
+             part.passing ? std::span<const std::uint32_t>(part.passing->starts()) : std::span<const std::uint32_t>()});
     }
     index::search_graph(part.graph->view, tasks);
     const LiveRows live(part.source->deaths, snapshot_->seq);

@@ -55,10 +55,9 @@ class SnapshotSearch {
     struct Part {
         const Source* source = nullptr;
         std::uint32_t rows = 0;
-        const IndexedSegment* indexed = nullptr;  ///< of a segment
-        std::shared_ptr<const RowSet> passing;    ///< of a segment with a filter
-        std::uint64_t passing_count = 0;
-        std::unique_ptr<HeadFilter> head_filter;  ///< of a head with a filter
+        const IndexedSegment* indexed = nullptr;     ///< of a segment
+        std::shared_ptr<const PassingRows> passing;  ///< of a segment with a filter
+        std::unique_ptr<HeadFilter> head_filter;     ///< of a head with a filter
         Way way = Way::scan;
         const IndexFile* file = nullptr;  ///< of graph and ivf
         std::shared_ptr<const LoadedGraph> graph;

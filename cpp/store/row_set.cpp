@@ -3,6 +3,7 @@
 
 #include <roaring/roaring.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "codec/byte_io.hpp"
@@ -11,6 +12,7 @@ namespace dvesp::store {
 namespace {
 
 constexpr std::uint32_t cookie_with_runs = 12347, cookie_without_runs = 12346;
+constexpr std::size_t starts_max = 16;
 constexpr std::uint32_t containers_max = 65536, array_count_max = 4096, offsets_count_min = 4;
 
 bool array_rises(codec::Reader& in, std::uint32_t count) noexcept {
@@ -123,6 +125,12 @@ RowSet& RowSet::operator|=(const RowSet& other) {
 RowSet& RowSet::operator-=(const RowSet& other) {
     roaring_bitmap_andnot_inplace(bitmap_.get(), other.bitmap_.get());
     return *this;
+}
+
+PassingRows::PassingRows(const RowSet& passing, std::uint32_t rows) : rows_(passing.rows()), bits_(rows / 32 + 1, 0) {
+    for (const std::uint32_t row : rows_) bits_[row / 32] |= std::uint32_t{1} << (row % 32);
+    const std::size_t count = std::min(starts_max, rows_.size());
+    for (std::size_t index = 0; index < count; ++index) starts_.push_back(rows_[index * rows_.size() / count]);
 }
 
 }  // namespace dvesp::store

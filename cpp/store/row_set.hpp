@@ -46,4 +46,20 @@ class RowSet {
     std::unique_ptr<roaring_bitmap_s, Release> bitmap_;
 };
 
+/// The rows of one segment that pass a filter, ready for scans and walks. Immutable.
+class PassingRows {
+  public:
+    /// @param rows of the segment; those of `passing` are below
+    PassingRows(const RowSet& passing, std::uint32_t rows);
+
+    [[nodiscard]] bool contains(std::uint32_t row) const noexcept { return (bits_[row / 32] >> (row % 32) & 1U) != 0; }
+    [[nodiscard]] const std::vector<std::uint32_t>& rows() const noexcept { return rows_; }  ///< ascending
+    [[nodiscard]] const std::uint32_t* bits() const noexcept { return bits_.data(); }        ///< bit r % 32 of word r / 32
+    /// Some of them, spread over all: where a walk may begin.
+    [[nodiscard]] const std::vector<std::uint32_t>& starts() const noexcept { return starts_; }
+
+  private:
+    std::vector<std::uint32_t> rows_, bits_, starts_;
+};
+
 }  // namespace dvesp::store

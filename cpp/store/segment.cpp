@@ -256,7 +256,7 @@ Result<void> Segment::scan(index::FlatScan& scan, std::uint32_t bound) const {
     return {};
 }
 
-Result<std::shared_ptr<const RowSet>> Segment::passing(const Filter& filter, ByteView filter_bytes) const {
+Result<std::shared_ptr<const PassingRows>> Segment::passing(const Filter& filter, ByteView filter_bytes) const {
     std::shared_ptr<const FilterIndex> filter_index;
     {
         const std::scoped_lock lock(filter_mutex_);
@@ -276,7 +276,7 @@ Result<std::shared_ptr<const RowSet>> Segment::passing(const Filter& filter, Byt
     }
     auto rows_passing = filter_index->evaluate(filter, [this](std::uint32_t row) { return metadata(row); });
     if (!rows_passing.ok()) return damaged("filter index or metadata");
-    auto shared = std::make_shared<const RowSet>(std::move(*rows_passing));
+    auto shared = std::make_shared<const PassingRows>(*rows_passing, rows());
     const std::scoped_lock lock(filter_mutex_);
     filter_index_ = filter_index;
     if (filter_bytes.size() <= remembered_filter_bytes_max) {

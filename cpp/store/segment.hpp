@@ -64,7 +64,7 @@ class Segment final : public Source {
     /// The codes of all rows, checked. @errors corruption
     [[nodiscard]] Result<index::CodeView> codes() const;
     /// Rows whose metadata passes. Remembered for the filters asked last. @errors corruption
-    [[nodiscard]] Result<std::shared_ptr<const RowSet>> passing(const Filter& filter, ByteView filter_bytes) const;
+    [[nodiscard]] Result<std::shared_ptr<const PassingRows>> passing(const Filter& filter, ByteView filter_bytes) const;
     /// Checks order of keys and that every row is found by its id. @errors corruption: the first problem
     [[nodiscard]] Result<void> verify_ids() const;
 
@@ -87,7 +87,7 @@ class Segment final : public Source {
 
     struct FilterResult {
         std::vector<std::uint8_t> filter;
-        std::shared_ptr<const RowSet> rows;
+        std::shared_ptr<const PassingRows> rows;
     };
     mutable std::mutex filter_mutex_;  ///< guards the two members below; never held while evaluating
     mutable std::shared_ptr<const FilterIndex> filter_index_;
