@@ -16,6 +16,7 @@ constexpr std::uint32_t rows_per_step = 2;
 constexpr std::size_t lane_count = 16;
 constexpr std::size_t line_bytes = 64;
 constexpr std::size_t lists_ahead = 12;
+constexpr std::size_t rows_per_block = 64;
 
 void prefetch(const void* start, std::size_t bytes) noexcept {
     const auto* at = static_cast<const char*>(start);
@@ -183,6 +184,27 @@ class Walk {
     std::size_t cursor_ = 0;     ///< no row of the pool before it waits to be expanded
     std::size_t first_new_ = 0;  ///< of touched_: what the current step collected
 };
+
+void scan_codes(const GraphView& graph, const WalkQuery& query, std::span<const std::uint32_t> rows, std::size_t capacity,
+                SearchScratch& scratch) {
+    scratch.begin(graph.rows, std::max<std::size_t>(capacity, 1));
+    if (scratch.new_scores_.size() < rows_per_block) scratch.new_scores_.resize(rows_per_block + lane_count);
+    const std::size_t stride = graph.coding->stride();
+    const auto prefetch_block = [&](std::size_t start) {
+        for (const std::uint32_t row : rows.subspan(start, std::min(rows_per_block, rows.size() - start))) {
+            prefetch(graph.codes + row * stride, stride);
+        }
+    };
+    if (!rows.empty()) prefetch_block(0);
+    for (std::size_t start = 0; start < rows.size(); start += rows_per_block) {
+        if (start + rows_per_block < rows.size()) prefetch_block(start + rows_per_block);
+        const auto block = rows.subspan(start, std::min(rows_per_block, rows.size() - start));
+        query.score(*graph.coding, graph.codes, graph.terms, block, scratch.new_scores_.data());
+        kernels::best().pool_offer(scratch.pool_scores_, scratch.pool_rows_, &scratch.pool_size_, scratch.capacity_,
+                                   std::numeric_limits<float>::infinity(), scratch.new_scores_.data(), block.data(),
+                                   block.size());
+    }
+}
 
 void search_graph(const GraphView& graph, std::span<const GraphTask> tasks) {
     std::array<Walk, walks_at_once> walks;

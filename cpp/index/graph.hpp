@@ -41,6 +41,7 @@ class SearchScratch {
 
   private:
     friend class Walk;
+    friend void scan_codes(const GraphView&, const WalkQuery&, std::span<const std::uint32_t>, std::size_t, SearchScratch&);
     void begin(std::uint32_t rows, std::size_t capacity);
 
     std::vector<std::uint32_t> visited_;  ///< a bit for each row, all clear between searches
@@ -70,6 +71,11 @@ struct GraphTask {
     const std::uint32_t* passing = nullptr;
     std::span<const std::uint32_t> starts = {};
 };
+
+/// Scores `rows` (below graph.rows, ascending) and leaves the best `capacity` of them in the scratch. No graph is walked.
+/// @cost O(rows * dimension), half the bytes of a flat scan
+void scan_codes(const GraphView& graph, const WalkQuery& query, std::span<const std::uint32_t> rows, std::size_t capacity,
+                SearchScratch& scratch);
 
 /// Runs the tasks, up to walks_at_once of them in turns. @cost about ef * degree code distances each
 void search_graph(const GraphView& graph, std::span<const GraphTask> tasks);

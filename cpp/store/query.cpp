@@ -9,8 +9,14 @@
 namespace dvesp::store {
 namespace {
 
-/// A walk among the rows of a filter compares about as many codes as one among all, and looks at more links.
-constexpr double filtered_cost = 2;
+/// A walk among the rows of a filter looks at more links than one among all: a code of it costs as much as so many in a row.
+constexpr double filtered_walk_cost = 10;
+/// Among fewer rows than this share, two links seldom lead from one that passes to another.
+constexpr double walked_share_min = 0.06;
+/// Fewer survivors than this are scanned with proven bounds.
+constexpr double coded_scan_rows_min = 2000;
+/// Of a scan over walk codes, so many times top_k rows are computed exactly, and so many at least.
+constexpr std::size_t coded_scan_kept = 5, coded_scan_kept_min = 64;
 /// A scattered code costs about as much as this many codes in a row.
 constexpr double scattered_cost = 4;
 constexpr std::uint32_t calibrated_top_k = 10;
@@ -158,8 +164,16 @@ Result<void> SnapshotSearch::plan(Part& part) const {
         if (options_.top_k > calibrated_top_k && file->is_graph()) {
             effort = std::max(effort, 1.5 * options_.top_k) + effort * 0.5;
         }
-        double cost = effort / calibrated->effort * calibrated->distance_count / share;
-        if (part.passing && file->is_graph()) cost *= filtered_cost;
+        const double cost = effort / calibrated->effort * calibrated->distance_count / share;
+        const bool walks = part.passing && file->is_graph();
+        const bool scattered = survivors < walked_share_min * part.rows;
+        if (walks && survivors > coded_scan_rows_min && (scattered || cost * filtered_walk_cost > survivors)) {
+            DVESP_ASSIGN(part.graph, file->graph());
+            part.way = Way::codes;
+            part.reranked = std::max<std::size_t>(coded_scan_kept_min, coded_scan_kept * options_.top_k);
+            part.enough = std::min<double>(options_.top_k, survivors * share * 0.999);
+            return {};
+        }
         if (cost * scattered_cost > survivors) return {};
         part.enough = std::min<double>(options_.top_k, survivors * 0.999);
     }
@@ -183,7 +197,7 @@ Result<void> SnapshotSearch::search(const float* queries, std::span<std::vector<
     DVESP_ASSERT(hits.size() <= tile_queries);
     const std::size_t dim = collection_.config().dimension;
     for (const Part& part : parts_) {
-        if (part.way == Way::graph) {
+        if (part.way == Way::graph || part.way == Way::codes) {
             DVESP_TRY(search_graph(part, queries, hits));
             continue;
         }
@@ -268,7 +282,13 @@ Result<void> SnapshotSearch::search_graph(const Part& part, const float* queries
              part.passing ? part.passing->bits() : nullptr,
              part.passing ? std::span<const std::uint32_t>(part.passing->starts()) : std::span<const std::uint32_t>()});
     }
-    index::search_graph(part.graph->view, tasks);
+    if (part.way == Way::graph) {
+        index::search_graph(part.graph->view, tasks);
+    } else {
+        for (const index::GraphTask& task : tasks) {
+            index::scan_codes(part.graph->view, *task.query, part.passing->rows(), part.reranked, *task.scratch);
+        }
+    }
     const LiveRows live(part.source->deaths, snapshot_->seq);
     std::optional<LivePassingRows> passing;
     if (part.passing) passing.emplace(part.source->deaths, snapshot_->seq, *part.passing);

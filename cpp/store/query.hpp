@@ -51,7 +51,7 @@ class SnapshotSearch {
 
   private:
     struct HeadFilter;
-    enum class Way : std::uint8_t { scan, graph, ivf };
+    enum class Way : std::uint8_t { scan, codes, graph, ivf };
     struct Part {
         const Source* source = nullptr;
         std::uint32_t rows = 0;

@@ -214,3 +214,45 @@ TEST_CASE("ivf_search_with_the_calibrated_effort_reaches_its_recall_on_new_queri
         CHECK(recall / 100 > 0.95);
     }
 }
+
+TEST_CASE("graph_walks_among_passing_rows_find_their_neighbours_and_nobody_else") {
+    Prng prng(12);
+    const Vectors everything(prng, 4060, 24, {1, 0, 30, 0, 0});
+    Vectors vectors(prng, 4000, 24, {1, 0, 0, 0, 0});
+    std::copy(everything.vector(0), everything.vector(4000), vectors.mutable_vector(0));
+    const Coded coded(vectors, false);
+    const Graph graph = graph_over(coded, Metric::l2);
+    for (const std::uint32_t step : {2U, 5U, 12U, 40U}) {
+        const EveryRow some(step);
+        std::vector<std::uint32_t> bits(vectors.rows() / 32 + 1, 0);
+        std::vector<std::uint32_t> passing;
+        for (std::uint32_t row = 0; row < vectors.rows(); row += step) {
+            bits[row / 32] |= 1U << (row % 32);
+            passing.push_back(row);
+        }
+        SearchScratch scratch;
+        double walked = 0;
+        double scanned = 0;
+        for (std::uint32_t number = 4000; number < everything.rows(); ++number) {
+            const float* query = everything.vector(number);
+            const WalkQuery prepared(graph.coding.front(), query, false);
+            const auto truth = dvesp::test::brute_force(vectors, Metric::l2, query, 10, some);
+            const auto recall = [&] {
+                dvesp::index::ChosenRows chosen;
+                const EveryRow all;
+                for (const std::uint32_t row : scratch.found()) REQUIRE(row % step == 0);
+                dvesp::index::choose_rows(scratch.found(), 100, all, vectors, vectors.dimension(), chosen);
+                return dvesp::test::recall_of(
+                    dvesp::index::rerank_chosen({Metric::l2, query, vectors.dimension()}, chosen, 10).nearest, truth);
+            };
+            const GraphTask task{&prepared, 80, &scratch, 0, 10, bits.data(), {passing.data(), 4}};
+            search_graph(graph.view(), {&task, 1});
+            walked += recall();
+            dvesp::index::scan_codes(graph.view(), prepared, passing, 64, scratch);
+            scanned += recall();
+        }
+        CAPTURE(step);
+        if (step < 16) CHECK(walked / 60 > 0.95);  // the store walks among no fewer
+        CHECK(scanned / 60 > 0.98);
+    }
+}
