@@ -2,9 +2,11 @@
 #include "index/walk_codes.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
+#include "base/assert.hpp"
 #include "kernels/kernels.hpp"
 
 namespace dvesp::index {
@@ -13,6 +15,7 @@ namespace {
 /// The levels span so many standard deviations to either side: near the least mean squared error of a Gaussian.
 constexpr double clip_deviations_of_4_bits = 2.7, clip_deviations_of_8_bits = 4.2;
 constexpr std::uint32_t sample_rows_max = 8192;
+constexpr std::size_t dimension_max = 4096;
 /// A centre of this share of the rows' squared length is worth four bytes a row.
 constexpr float center_share_min = 0.2F;
 
@@ -35,6 +38,7 @@ WalkCoding::WalkCoding(Metric metric, std::uint32_t bits, std::vector<float> cen
       center_(std::move(center)),
       steps_(std::move(steps)),
       block_count_(round_up(center_.size(), dims_per_block(bits)) / dims_per_block(bits)) {
+    DVESP_ASSERT(center_.size() <= dimension_max);
     inverse_steps_.reserve(steps_.size());
     for (const float step : steps_) {
         const float inverse = step > 0 ? 1.0F / step : 0.0F;
@@ -139,33 +143,28 @@ float WalkQuery::limit(float score, float slack) const noexcept {
 
 void WalkQuery::encode(const WalkCoding& coding, const float* query, float scale, bool centered) {
     const std::size_t dim = coding.dimension();
-    std::vector<float> weights(dim);
+    const kernels::Kernels& kernel = kernels::best();
+    std::array<float, dimension_max> values;
+    std::array<float, dimension_max> weights;
+    const float* center = coding.center().data();
+    const float* steps = coding.steps().data();
+    const float center_share = centered ? 1.0F : 0.0F;
+    for (std::size_t index = 0; index < dim; ++index) values[index] = query[index] * scale - center_share * center[index];
     for (std::size_t index = 0; index < dim; ++index) {
-        const float value = query[index] * scale - (centered ? coding.center()[index] : 0.0F);
-        const float weight = value * coding.steps()[index];
+        const float weight = values[index] * steps[index];
         weights[index] = std::isfinite(weight) ? weight : 0.0F;
     }
     std::int32_t sum = 0;
-    code_scale_ = kernels::best().encode_int8(weights.data(), dim, code_.data(), &sum);
+    code_scale_ = kernel.encode_int8(weights.data(), dim, code_.data(), &sum);
     if (!std::isfinite(0.5F / code_scale_)) code_scale_ = 0;
     // <v, y - c> = code_scale * (dot - m * sum of the code), where v is the query, less the centre if the rows carry terms.
     const float middle = coding.bits() == 4 ? 7.5F : 127.5F;
     const float shift = 2 * code_scale_ * middle * static_cast<float>(sum);
-    double squared_length = 0;
-    double center_dot = 0;
-    for (std::size_t index = 0; index < dim; ++index) {
-        const auto value = static_cast<double>(query[index] * scale);
-        const double gap = value - (centered ? static_cast<double>(coding.center()[index]) : 0.0);
-        squared_length += gap * gap;
-        center_dot += value * static_cast<double>(coding.center()[index]);
-    }
-    if (centered) {
-        squared_base_ = static_cast<float>(squared_length) + shift;
-    } else {
-        // Of rows of about one length: |q|^2 + |y|^2 - 2 <q, y>, with the lengths made equal.
-        const double rows_length = static_cast<double>(coding.mean_length());
-        squared_base_ = static_cast<float>(2 * std::sqrt(squared_length) * rows_length - 2 * center_dot) + shift;
-    }
+    const float squared_length = kernel.dot(values.data(), values.data(), dim);
+    squared_base_ = squared_length + shift;
+    if (centered) return;
+    // Of rows of about one length: |q|^2 + |y|^2 - 2 <q, y>, with the lengths made equal.
+    squared_base_ = 2 * std::sqrt(squared_length) * coding.mean_length() - 2 * kernel.dot(values.data(), center, dim) + shift;
 }
 
 }  // namespace dvesp::index
