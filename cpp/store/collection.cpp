@@ -53,6 +53,32 @@ Result<std::optional<Location>> Collection::find(const Snapshot& snapshot, std::
     return std::optional<Location>();
 }
 
+Result<std::vector<std::optional<Location>>> Collection::find_all(const Snapshot& snapshot,
+                                                                  std::span<const std::string_view> ids) {
+    struct Wanted {
+        std::uint64_t key;
+        std::size_t index;
+    };
+    std::vector<Wanted> wanted;
+    wanted.reserve(ids.size());
+    for (std::size_t index = 0; index < ids.size(); ++index) wanted.push_back({id_key(ids[index]), index});
+    std::sort(wanted.begin(), wanted.end(), [](const Wanted& a, const Wanted& b) { return a.key < b.key; });
+    std::vector<std::optional<Location>> found(ids.size());
+    for (const Snapshot::Part& part : snapshot.parts()) {
+        std::size_t left = 0;
+        for (const Wanted& one : wanted) {
+            DVESP_ASSIGN(const std::uint32_t row, part.source->find(ids[one.index], one.key, snapshot.seq, part.rows));
+            if (row == index::no_row) {
+                wanted[left++] = one;
+            } else {
+                found[one.index] = Location{part.source, row};
+            }
+        }
+        wanted.resize(left);
+    }
+    return found;
+}
+
 std::shared_ptr<Head> Collection::make_head(const Snapshot& snapshot, const Frame* first) const {
     const bool unit = config_.metric == Metric::cosine;
     std::vector<float> center(config_.dimension, 0.0F);

@@ -98,8 +98,10 @@ class Put final : public WriteOperation {
 
     Result<std::vector<Known>> look_up(const Snapshot& snapshot) const {
         std::vector<Known> known(depends_on_state() ? request_.count : 0);
+        if (known.empty()) return known;
+        DVESP_ASSIGN(const auto locations, Collection::find_all(snapshot, request_.ids));
         for (std::uint32_t row = 0; row < known.size(); ++row) {
-            DVESP_ASSIGN(const auto found, Collection::find(snapshot, request_.ids[row]));
+            const auto& found = locations[row];
             if (!found) continue;
             DVESP_ASSIGN(const RowView stored, found->source->row(found->row));
             DVESP_ASSIGN(known[row].leaf, found->source->row_leaf(found->row));

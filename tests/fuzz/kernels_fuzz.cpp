@@ -1,14 +1,17 @@
 /// tests/fuzz/kernels_fuzz.cpp - libFuzzer target: every kernel table must answer as the portable one does, whatever the input.
 /// Input bytes: u16 dim - 1 (mod 4096) | u8 row count (mod 16) | u8 pointer offset (mod 64) | cells, repeated as often as
 /// needed.
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <span>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "kernels/kernels.hpp"
 
 namespace {
@@ -46,6 +49,9 @@ void compare_floats(const Kernels& table, const float* a, const float* b, std::s
     const Kernels& reference = dvesp::kernels::portable();
     require(same(table.dot(a, b, dim), reference.dot(a, b, dim)));
     require(same(table.squared_l2(a, b, dim), reference.squared_l2(a, b, dim)));
+    float norm2 = 0, expected_norm2 = 0;
+    require(same(table.dot_and_norm2(a, b, dim, &norm2), reference.dot_and_norm2(a, b, dim, &expected_norm2)));
+    require(same(norm2, expected_norm2));
     std::vector<std::int8_t> code(dim), expected(dim);
     std::int32_t sum = 0, expected_sum = 0;
     const float scale = table.encode_int8(a, dim, code.data(), &sum);
@@ -66,6 +72,65 @@ void compare_codes(const Kernels& table, const std::uint8_t* query, const std::i
     for (const std::uint32_t id : ids) {
         const std::int8_t* other = rows + id * stride;
         require(table.code_dot(rows, other, dim) == reference.code_dot(rows, other, dim));
+    }
+}
+
+/// Scores of walk codes: the same bits from every table.
+void compare_scores(const Kernels& table, Bytes& bytes, std::size_t dim, const std::vector<std::uint32_t>& ids) {
+    const Kernels& reference = dvesp::kernels::portable();
+    const std::size_t blocks = (dim + code_block_bytes - 1) / code_block_bytes;
+    dvesp::AlignedBuffer codes(16 * blocks * code_block_bytes);
+    for (std::size_t i = 0; i < 16 * blocks * code_block_bytes; ++i) codes.data()[i] = bytes.byte();
+    std::vector<std::int8_t> query(blocks * dvesp::kernels::nibble_block_dims);
+    for (auto& cell : query) cell = bytes.code();
+    std::vector<float> terms(16);
+    for (float& term : terms) term = bytes.finite();
+    const float scale = bytes.finite();
+    for (const float* own : {static_cast<const float*>(nullptr), static_cast<const float*>(terms.data())}) {
+        std::vector<float> out(ids.size()), expected(ids.size());
+        for (const auto member : {&Kernels::nibble_scores_at, &Kernels::byte_scores_at}) {
+            (table.*member)(query.data(), codes.data(), blocks, own, scale, ids.data(), ids.size(), out.data());
+            (reference.*member)(query.data(), codes.data(), blocks, own, scale, ids.data(), ids.size(), expected.data());
+            for (std::size_t j = 0; j < ids.size(); ++j) require(same(out[j], expected[j]));
+        }
+    }
+}
+
+/// A pool and a set of visited rows under the same calls on both tables.
+void compare_pool(const Kernels& table, Bytes& bytes, std::size_t capacity) {
+    const Kernels& reference = dvesp::kernels::portable();
+    constexpr std::size_t lanes = 16;
+    const std::size_t padded = (capacity + lanes) / lanes * lanes;
+    struct Pool {
+        dvesp::AlignedBuffer memory;
+        std::size_t size = 0;
+        std::vector<std::uint32_t> visited = std::vector<std::uint32_t>(9, 0);
+        explicit Pool(std::size_t cells) : memory(cells * 8) {}
+        [[nodiscard]] float* scores() { return reinterpret_cast<float*>(memory.data()); }
+    };
+    Pool one(padded), other(padded);
+    for (Pool* pool : {&one, &other})
+        std::fill(pool->scores(), pool->scores() + padded, std::numeric_limits<float>::infinity());
+    for (int step = 0; step < 4; ++step) {
+        std::vector<std::uint32_t> links;
+        for (std::uint32_t id = bytes.byte(); id < 256; id += 1U + bytes.byte() % 32) links.push_back(id);
+        if (bytes.byte() % 2 == 0) links.push_back(0xffffffff);
+        std::vector<std::uint32_t> taken(links.size() + lanes), expected(links.size() + lanes);
+        const std::size_t count = table.take_unvisited(links.data(), links.size(), one.visited.data(), taken.data());
+        require(count == reference.take_unvisited(links.data(), links.size(), other.visited.data(), expected.data()));
+        require(std::equal(taken.begin(), taken.begin() + static_cast<std::ptrdiff_t>(count), expected.begin()));
+        require(one.visited == other.visited);
+        std::vector<float> scores(count);
+        for (float& score : scores) score = bytes.finite();
+        const float limit = bytes.byte() % 2 == 0 ? std::numeric_limits<float>::infinity() : bytes.finite();
+        const auto offer = [&](const Kernels& kernels, Pool& pool) {
+            return kernels.pool_offer(pool.scores(), reinterpret_cast<std::uint32_t*>(pool.scores() + padded), &pool.size,
+                                      capacity, limit, scores.data(), taken.data(), count);
+        };
+        require(offer(table, one) == offer(reference, other));
+        require(one.size == other.size);
+        require(std::memcmp(one.scores(), other.scores(), padded * sizeof(float)) == 0);
+        require(std::memcmp(one.scores() + padded, other.scores() + padded, one.size * sizeof(float)) == 0);
     }
 }
 
@@ -99,6 +164,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const Kernels* table : dvesp::kernels::available()) {
         compare_floats(*table, a.data() + offset, b.data() + offset, dim);
         compare_codes(*table, query.data() + offset, rows.data() + offset, stride, dim, ids);
+        Bytes walk{bytes.cells};
+        compare_scores(*table, walk, dim, ids);
+        compare_pool(*table, walk, 1 + dim % 120);
     }
     return 0;
 }
