@@ -77,7 +77,8 @@ class GraphBuild {
           parameters_(parameters),
           runner_(runner),
           control_(control),
-          distance_(coding, metric, codes.codes, codes.rows),
+          distance_(coding, metric, codes.codes),
+          slack_(metric == Metric::dot_product ? 1.0F : prune_slack),
           metric_(metric),
           held_out_(codes.rows),
           lists_(codes.rows, static_cast<std::uint32_t>(2 * parameters.degree_half * list_slack)),
@@ -117,9 +118,7 @@ class GraphBuild {
         if (graph_.coding.empty()) return damaged();
         const WalkCoding& coding = graph_.coding.front();
         graph_.codes = AlignedBuffer::of_huge_pages(codes_.rows * coding.stride());
-        const bool augmented = metric_ == Metric::dot_product;
         if (coding.has_terms()) graph_.terms.resize(codes_.rows);
-        if (augmented) build_terms_.resize(codes_.rows);
         std::atomic<bool> whole{true};
         runner_.run((codes_.rows + targets_per_piece - 1) / targets_per_piece, [&](std::size_t piece) {
             const auto first = static_cast<std::uint32_t>(piece * targets_per_piece);
@@ -132,7 +131,6 @@ class GraphBuild {
                 }
                 const float term = coding.encode(vector, graph_.codes.data() + row * coding.stride());
                 if (coding.has_terms()) graph_.terms[row] = term;
-                if (augmented) build_terms_[row] = distance_.added_coordinate(row);
             }
         });
         if (!whole) return damaged();
@@ -195,7 +193,6 @@ class GraphBuild {
         GraphView view = graph_.view();
         view.links = lists_.links();
         view.degree = lists_.capacity();
-        if (!build_terms_.empty()) view.terms = build_terms_.data();
         return view;
     }
 
@@ -246,17 +243,13 @@ class GraphBuild {
                 return;
             }
             const WalkCoding& coding = graph_.coding.front();
-            if (build_terms_.empty()) {
-                queries.emplace_back(coding, vector, false);
-            } else {
-                queries.emplace_back(coding, vector, build_terms_[row]);
-            }
+            queries.emplace_back(coding, vector, false);
             tasks.push_back({&queries.back(), std::max(8U, parameters_.ef_construction / 2), &bench.scratches[tasks.size()]});
         }
         search_graph(building_view(), tasks);
         for (std::size_t index = 0; index < rows.size(); ++index) {
             gather(rows[index], tasks[index].scratch->found(), bench.candidates);
-            pick_links(distance_, prune_slack, graph_.degree, bench.candidates, picked[index]);
+            pick_links(distance_, slack_, graph_.degree, bench.candidates, picked[index]);
         }
     }
 
@@ -298,7 +291,7 @@ class GraphBuild {
             return;
         }
         gather(target, all, bench.candidates);
-        pick_links(distance_, prune_slack, graph_.degree, bench.candidates, bench.picked);
+        pick_links(distance_, slack_, graph_.degree, bench.candidates, bench.picked);
         lists_.assign(target, bench.picked);
     }
 
@@ -347,7 +340,7 @@ class GraphBuild {
                 std::span<const std::uint32_t> links = lists_.of(row);
                 if (links.size() > degree) {
                     gather(row, links, bench.candidates);
-                    pick_links(distance_, prune_slack, degree, bench.candidates, bench.picked);
+                    pick_links(distance_, slack_, degree, bench.candidates, bench.picked);
                     links = bench.picked;
                 }
                 std::copy(links.begin(), links.end(),
@@ -414,10 +407,10 @@ class GraphBuild {
     TaskRunner& runner_;
     BuildControl& control_;
     RowDistance distance_;
+    float slack_;
     Metric metric_;
     HeldOut held_out_;
     Graph graph_;
-    std::vector<float> build_terms_;  ///< added coordinates, for dot_product
     Lists lists_;
     std::vector<std::uint32_t> final_links_;
     std::vector<Bench> benches_;

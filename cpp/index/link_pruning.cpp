@@ -14,7 +14,8 @@ void pick_links(const RowDistance& distance, float slack, std::uint32_t degree, 
         if (candidate.row == previous) continue;
         previous = candidate.row;
         const bool covered = std::any_of(out.begin(), out.end(), [&](std::uint32_t picked) {
-            return slack * distance(picked, candidate.row) <= candidate.distance;
+            const float gap = distance(picked, candidate.row);
+            return slack > 1 ? slack * gap <= candidate.distance : gap < candidate.distance;
         });
         if (covered) continue;
         out.push_back(candidate.row);

@@ -8,21 +8,6 @@
 
 namespace dvesp::index {
 
-RowDistance::RowDistance(const Coding& coding, Metric metric, const std::uint8_t* codes, std::uint32_t rows)
-    : coding_(coding), metric_(metric), codes_(codes), stride_(coding.stride()) {
-    if (metric != Metric::dot_product) return;
-    for (std::uint32_t row = 0; row < rows; ++row) {
-        const float length = constants_of(codes + std::size_t{row} * stride_, stride_).norm;
-        if (std::isfinite(length * length)) norm2_max_ = std::max(norm2_max_, length * length);
-    }
-}
-
-float RowDistance::added_coordinate(std::uint32_t row) const noexcept {
-    if (metric_ != Metric::dot_product) return 0;
-    const float length = constants_of(codes_ + std::size_t{row} * stride_, stride_).norm;
-    return std::sqrt(std::max(0.0F, norm2_max_ - length * length));
-}
-
 float RowDistance::operator()(std::uint32_t a, std::uint32_t b) const noexcept {
     const std::uint8_t* code_a = codes_ + std::size_t{a} * stride_;
     const std::uint8_t* code_b = codes_ + std::size_t{b} * stride_;
@@ -36,8 +21,12 @@ float RowDistance::operator()(std::uint32_t a, std::uint32_t b) const noexcept {
                         row_a.center_dot == row_b.center_dot && row_a.centered_norm2 == row_b.centered_norm2;
     const float coded_gap = copies ? 0.0F : std::max(0.0F, row_a.centered_norm2 + row_b.centered_norm2 - 2 * inner);
     const float lengths = row_a.norm * row_b.norm;
+    if (metric_ == Metric::dot_product) {
+        const float dot_product = coding_.center_norm2() + row_a.center_dot + row_b.center_dot + inner;
+        return coding_.unit() ? -lengths * dot_product : -dot_product;
+    }
     float gap = coded_gap;
-    if (coding_.unit() && metric_ != Metric::cosine) {
+    if (coding_.unit() && metric_ == Metric::l2) {
         // |a - b|^2 = (|a| - |b|)^2 + |a| |b| |a~ - b~|^2
         const float difference = row_a.norm - row_b.norm;
         gap = difference * difference + lengths * coded_gap;
@@ -45,9 +34,7 @@ float RowDistance::operator()(std::uint32_t a, std::uint32_t b) const noexcept {
         const float difference = row_a.norm - row_b.norm;
         gap = lengths > 0 ? std::max(0.0F, coded_gap - difference * difference) / lengths : 2.0F;
     }
-    if (metric_ != Metric::dot_product) return gap;
-    const float difference = added_coordinate(a) - added_coordinate(b);
-    return gap + difference * difference;
+    return gap;
 }
 
 void RowDistance::prefetch(std::uint32_t row) const noexcept {

@@ -1,4 +1,4 @@
-/// index/row_distance.hpp - squared distances between two coded rows, for building graphs.
+/// index/row_distance.hpp - distances between two coded rows, for building graphs.
 #pragma once
 
 #include <cstddef>
@@ -7,17 +7,15 @@
 
 namespace dvesp::index {
 
-/// Squared Euclidean distances, estimated from int8 codes, in a space where the nearest rows are those that the metric
-/// prefers: unit vectors for cosine, the vectors for l2, and for dot_product the vectors with one more coordinate that gives
-/// all of them the same length (Bachrach et al. 2014, "Speeding up the Xbox recommender system", transformation to l2).
+/// Estimated from int8 codes: squared Euclidean distances of unit vectors for cosine, of the vectors for l2; minus the dot
+/// product for dot_product, which is no distance, but of which graphs are good enough (ip-NSW, Morozov & Babenko 2018).
 class RowDistance {
   public:
-    /// @param codes of `rows` rows; must outlive this object
-    RowDistance(const Coding& coding, Metric metric, const std::uint8_t* codes, std::uint32_t rows);
+    /// @param codes of the rows; must outlive this object
+    RowDistance(const Coding& coding, Metric metric, const std::uint8_t* codes)
+        : coding_(coding), metric_(metric), codes_(codes), stride_(coding.stride()) {}
 
     [[nodiscard]] float operator()(std::uint32_t a, std::uint32_t b) const noexcept;
-    /// The added coordinate of a row; 0 unless the metric is dot_product.
-    [[nodiscard]] float added_coordinate(std::uint32_t row) const noexcept;
     void prefetch(std::uint32_t row) const noexcept;
 
   private:
@@ -25,7 +23,6 @@ class RowDistance {
     Metric metric_;
     const std::uint8_t* codes_;
     std::size_t stride_;
-    float norm2_max_ = 0;
 };
 
 }  // namespace dvesp::index

@@ -122,12 +122,6 @@ WalkQuery::WalkQuery(const WalkCoding& coding, const float* query, bool unit)
     if (centered) term_scale_ = code_scale_ > 0 ? 0.5F / code_scale_ : 1.0F;
 }
 
-WalkQuery::WalkQuery(const WalkCoding& coding, const float* query, float own_term)
-    : code_(coding.block_count() * dims_per_block(coding.bits())) {
-    encode(coding, query, 1.0F, false);
-    term_scale_ = code_scale_ > 0 ? -own_term / code_scale_ : 0.0F;
-}
-
 void WalkQuery::score(const WalkCoding& coding, const std::uint8_t* codes, const float* terms,
                       std::span<const std::uint32_t> rows, float* out) const noexcept {
     const kernels::Kernels& kernel = kernels::best();

@@ -59,8 +59,6 @@ class WalkQuery {
   public:
     /// @param query float32 [dimension], finite  @param unit true: the rows are unit vectors, whatever the metric
     WalkQuery(const WalkCoding& coding, const float* query, bool unit);
-    /// A row of the graph that is being built, as a query in the space of MipsTerms.
-    WalkQuery(const WalkCoding& coding, const float* query, float own_term);
 
     [[nodiscard]] const std::int8_t* code() const noexcept { return code_.data(); }
     /// Scores rows of `codes` (see kernels::nibble_scores_at). @param out as many as there are rows

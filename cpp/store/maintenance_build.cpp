@@ -93,7 +93,11 @@ Result<std::shared_ptr<IndexFile>> Maintenance::build_index(const Collection& co
         DVESP_ASSIGN(written,
                      IndexFile::write(*database_.ports_.files, unique(), segment.file(), segment.rows(), metric, *ivf));
     }
-    return IndexFile::open(*database_.ports_.files, written.hash, segment.file(), segment.rows(), config.dimension);
+    DVESP_ASSIGN(auto file,
+                 IndexFile::open(*database_.ports_.files, written.hash, segment.file(), segment.rows(), config.dimension));
+    // The first search shall not wait for the copy; damage is reported where the graph is used.
+    if (file->is_graph()) static_cast<void>(file->graph().ok());
+    return file;
 }
 
 Result<void> Maintenance::add_missing_indexes(Collection& collection, TaskRunner& runner) {
