@@ -75,22 +75,33 @@ void compare_codes(const Kernels& table, const std::uint8_t* query, const std::i
     }
 }
 
+/// Codes of 16 rows, a query, and terms, for walks. Few coordinates: longer rows only repeat what blocks do.
+struct WalkInput {
+    std::size_t blocks;
+    dvesp::AlignedBuffer codes;
+    std::vector<std::int8_t> query;
+    std::vector<float> terms;
+    float scale;
+
+    WalkInput(Bytes& bytes, std::size_t dim)
+        : blocks(1 + dim % 7), codes(16 * blocks * code_block_bytes), query(blocks * dvesp::kernels::nibble_block_dims) {
+        for (std::size_t i = 0; i < 16 * blocks * code_block_bytes; ++i) codes.data()[i] = bytes.byte();
+        for (auto& cell : query) cell = bytes.code();
+        for (int row = 0; row < 16; ++row) terms.push_back(bytes.finite());
+        scale = bytes.finite();
+    }
+};
+
 /// Scores of walk codes: the same bits from every table.
-void compare_scores(const Kernels& table, Bytes& bytes, std::size_t dim, const std::vector<std::uint32_t>& ids) {
+void compare_scores(const Kernels& table, const WalkInput& input, const std::vector<std::uint32_t>& ids) {
     const Kernels& reference = dvesp::kernels::portable();
-    const std::size_t blocks = (dim + code_block_bytes - 1) / code_block_bytes;
-    dvesp::AlignedBuffer codes(16 * blocks * code_block_bytes);
-    for (std::size_t i = 0; i < 16 * blocks * code_block_bytes; ++i) codes.data()[i] = bytes.byte();
-    std::vector<std::int8_t> query(blocks * dvesp::kernels::nibble_block_dims);
-    for (auto& cell : query) cell = bytes.code();
-    std::vector<float> terms(16);
-    for (float& term : terms) term = bytes.finite();
-    const float scale = bytes.finite();
-    for (const float* own : {static_cast<const float*>(nullptr), static_cast<const float*>(terms.data())}) {
+    for (const float* own : {static_cast<const float*>(nullptr), input.terms.data()}) {
         std::vector<float> out(ids.size()), expected(ids.size());
         for (const auto member : {&Kernels::nibble_scores_at, &Kernels::byte_scores_at}) {
-            (table.*member)(query.data(), codes.data(), blocks, own, scale, ids.data(), ids.size(), out.data());
-            (reference.*member)(query.data(), codes.data(), blocks, own, scale, ids.data(), ids.size(), expected.data());
+            (table.*member)(input.query.data(), input.codes.data(), input.blocks, own, input.scale, ids.data(), ids.size(),
+                            out.data());
+            (reference.*member)(input.query.data(), input.codes.data(), input.blocks, own, input.scale, ids.data(), ids.size(),
+                                expected.data());
             for (std::size_t j = 0; j < ids.size(); ++j) require(same(out[j], expected[j]));
         }
     }
@@ -161,11 +172,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::vector<std::uint32_t> ids(row_count);
     for (auto& id : ids) id = static_cast<std::uint32_t>(bytes.byte() % row_count);
 
+    const WalkInput input(bytes, dim);
     for (const Kernels* table : dvesp::kernels::available()) {
         compare_floats(*table, a.data() + offset, b.data() + offset, dim);
         compare_codes(*table, query.data() + offset, rows.data() + offset, stride, dim, ids);
+        compare_scores(*table, input, ids);
         Bytes walk{bytes.cells};
-        compare_scores(*table, walk, dim, ids);
         compare_pool(*table, walk, 1 + dim % 120);
     }
     return 0;
