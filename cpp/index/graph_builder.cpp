@@ -29,6 +29,7 @@ constexpr double ranked_recall_min = 0.985;
 /// How far from an unreachable row a list with room is looked for.
 constexpr std::size_t rescue_rows_max = 512;
 constexpr std::uint32_t pool_sizes[] = {12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512, 1024};
+constexpr std::uint32_t large_pool = 192;  ///< from here on only walks without limit are tried, for each costs a lot
 constexpr float slacks[] = {1.04F, 1.07F, 1.1F, 1.14F, 1.2F, 1.3F, 1.5F, 2.0F, 0.0F};  // 0: no limit
 
 /// Link lists with room to grow.
@@ -317,7 +318,9 @@ class GraphBuild {
         };
         std::vector<Effort> efforts;
         for (const std::uint32_t size : pool_sizes) {
-            for (const float slack : slacks) efforts.push_back({size, slack});
+            for (const float slack : slacks) {
+                if (size < large_pool || slack == 0) efforts.push_back({size, slack});
+            }
         }
         DVESP_ASSIGN(graph_.calibration, calibrate(coding_, metric_, codes_, vectors_, held_out_, efforts, probe));
         return {};
