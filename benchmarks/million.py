@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--dimension", type=int, default=384)
     parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--limit-mb", type=int, default=0, help="memory of the searching process (needs a cgroup); 0: no limit")
     options = parser.parse_args()
     if common.run_task(options, {"build": _build, "search": _search}):
         return 0
@@ -31,7 +32,8 @@ def main() -> int:
         task = {"directory": str(directory / "store"), "rows": options.rows, "dimension": options.dimension}
         task |= {"queries": options.queries}
         built = common.run_child({"name": "build", **task}, timeout_s=7200)
-        searched = common.run_child({"name": "search", **task}, ["env", "DVESP_THREADS=1"], timeout_s=3600)
+        limited = _limit(options.limit_mb) if options.limit_mb else []
+        searched = common.run_child({"name": "search", **task}, [*limited, "env", "DVESP_THREADS=1"], timeout_s=3600)
         disk = common.disk_bytes(directory)
     results = {"build": built, "search": searched, "disk_bytes_per_row": disk / options.rows}
     for name in ("build", "search"):
@@ -39,6 +41,19 @@ def main() -> int:
     print(f"bytes on the disk a row: {results['disk_bytes_per_row']:.0f}")
     common.write_report(options, {"rows": options.rows, "dimension": options.dimension}, results)
     return 0
+
+
+def _limit(megabytes: int) -> list[str]:
+    """A command prefix that puts what follows into a control group of so much memory, page cache included."""
+    for group, limit in (
+        ("/sys/fs/cgroup/memory/dvesp-bench", "memory.limit_in_bytes"),
+        ("/sys/fs/cgroup/dvesp-bench", "memory.max"),
+    ):
+        if not Path(group).parent.joinpath("cgroup.procs").exists():
+            continue
+        script = f'mkdir -p {group} && echo {megabytes << 20} > {group}/{limit} && echo $$ > {group}/cgroup.procs && exec "$@"'
+        return ["sh", "-c", script, "sh"]
+    raise SystemExit("--limit-mb: this machine has no control groups for memory")
 
 
 class Surface:
