@@ -105,6 +105,8 @@ def _measure(task: dict[str, Any]) -> dict[str, Any]:
     with VectorStore(directory / f"store-{dimension}", progress=False) as store:
         bench = Bench(store, data)
         _probe_disk(bench, directory / f"probe-{dimension}", dimension)
+        _paced_batches(bench, batch_count)
+        store.drop_collection("default")
         _quiet_batches(bench, batch_count)
         store.drop_collection("default")
         workloads.fill(store, data.rows[:30_000])
@@ -139,6 +141,17 @@ def _probe_disk(bench: Bench, path: Path, dimension: int) -> None:
         os.close(descriptor)
         bench.note("disk", f"write + fdatasync of {what}", seconds)
     path.unlink()
+
+
+def _paced_batches(bench: Bench, batch_count: int) -> None:
+    """Batches with pauses of 0.3 s, about three a second."""
+    seconds = []
+    for number in range(batch_count):
+        rows, metadata, names = bench.batch(number)
+        insert = functools.partial(bench.store.insert, rows, metadata, names, timeout_ms=60_000)
+        seconds.append(common.timed(insert))
+        time.sleep(0.3)
+    bench.note("paced", "insert of 10,000", seconds)
 
 
 def _quiet_batches(bench: Bench, batch_count: int) -> None:
