@@ -41,7 +41,8 @@ void SearchScratch::begin(std::uint32_t rows, std::size_t capacity) {
     capacity_ = capacity;
 }
 
-/// One search under way. Each step has two halves, so that what the first asks memory for is there when the second runs.
+/// One search under way. A step has three parts (expand, widen, score), so that what one asks memory for is there when the next
+/// runs.
 class Walk {
   public:
     void start(const GraphView& graph, const GraphTask& task) {
@@ -53,7 +54,7 @@ class Walk {
         nearest_ = std::max(task.nearest, 1U);
         limit_ = std::numeric_limits<float>::infinity();
         passing_ = task.passing;
-        aside_ = 0;
+        aside_ = aside_end_ = 0;
         cursor_ = 0;
         first_new_ = 0;
         collect(graph.entry_points);
@@ -65,7 +66,7 @@ class Walk {
         if (passing_ == nullptr) return;
         SearchScratch& scratch = *scratch_;
         const std::size_t wanted = first_new_ + std::size_t{graph_->degree};
-        for (; aside_ < scratch.skipped_.size() && scratch.touched_count_ < wanted; ++aside_) {
+        for (; aside_ < aside_end_ && scratch.touched_count_ < wanted; ++aside_) {
             const std::uint32_t* links = links_of(scratch.skipped_[aside_]);
             reserve(graph_->degree);
             for (std::uint32_t slot = 0; slot < graph_->degree && links[slot] != no_row; ++slot) {
@@ -77,7 +78,7 @@ class Walk {
                 prefetch_codes(row);
             }
         }
-        aside_ = scratch.skipped_.size();
+        aside_ = aside_end_;
     }
 
     /// Scores the rows collected before and asks for the links of the next best.
@@ -152,6 +153,7 @@ class Walk {
     /// Of the rows collected from `before` on, keeps those that pass and asks for the links of some of the others.
     void set_aside(std::size_t before) {
         SearchScratch& scratch = *scratch_;
+        const std::size_t skipped_before = scratch.skipped_.size();
         std::size_t kept = before;
         for (std::size_t at = before; at < scratch.touched_count_; ++at) {
             const std::uint32_t row = scratch.touched_[at];
@@ -163,21 +165,20 @@ class Walk {
             }
         }
         scratch.touched_count_ = kept;
-        // Where enough pass, nobody looks behind the others.
-        if (kept - before >= graph_->degree / 2) {
-            aside_ = scratch.skipped_.size();
-            return;
-        }
-        const std::size_t last = std::min(scratch.skipped_.size(), aside_ + lists_ahead);
-        for (std::size_t at = aside_; at < last; ++at)
+        if (kept - before >= graph_->degree / 2) return;  // enough: nobody looks behind the others of this list
+        if (aside_ == aside_end_) aside_ = skipped_before;
+        aside_end_ = scratch.skipped_.size();
+        const std::size_t last = std::min(aside_end_, aside_ + lists_ahead);
+        for (std::size_t at = aside_; at < last; ++at) {
             prefetch(links_of(scratch.skipped_[at]), graph_->degree * sizeof(std::uint32_t));
+        }
     }
 
     const GraphView* graph_ = nullptr;
     const WalkQuery* query_ = nullptr;
     SearchScratch* scratch_ = nullptr;
     const std::uint32_t* passing_ = nullptr;
-    std::size_t aside_ = 0;  ///< of skipped_: the first that nobody looked behind
+    std::size_t aside_ = 0, aside_end_ = 0;  ///< of skipped_: rows whose neighbours are looked at next
     float slack_ = 0;
     std::uint32_t nearest_ = 1;
     float limit_ = 0;            ///< scores above it are not followed

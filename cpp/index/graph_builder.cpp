@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 #include <numeric>
 #include <utility>
 
@@ -426,7 +427,11 @@ class GraphBuild {
 Result<Graph> build_graph(const Coding& coding, Metric metric, const CodeView& codes, const VectorSource& vectors,
                           const GraphParameters& parameters, TaskRunner& runner, BuildControl& control) {
     DVESP_ASSERT(codes.rows > 0);
-    return GraphBuild(coding, metric, codes, vectors, parameters, runner, control).run();
+    try {
+        return GraphBuild(coding, metric, codes, vectors, parameters, runner, control).run();
+    } catch (const std::bad_alloc&) {
+        return fail(ErrorCode::unavailable, "not enough memory to build the graph");
+    }
 }
 
 }  // namespace dvesp::index

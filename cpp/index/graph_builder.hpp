@@ -59,7 +59,7 @@ struct BuildControl {
 
 /// @param codes    at least one row, coded by `coding`: distances between rows come from them
 /// @param vectors  exact vectors, for the walk codes and the calibration
-/// @errors unavailable when cancelled; corruption when a vector cannot be read
+/// @errors unavailable when cancelled or out of memory; corruption when a vector cannot be read
 [[nodiscard]] Result<Graph> build_graph(const Coding& coding, Metric metric, const CodeView& codes, const VectorSource& vectors,
                                         const GraphParameters& parameters, TaskRunner& runner, BuildControl& control);
 

@@ -3,12 +3,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/kernels.hpp"
 
 namespace dvesp::index {
 
 float RowDistance::operator()(std::uint32_t a, std::uint32_t b) const noexcept {
+    const float gap = estimate(a, b);
+    return std::isnan(gap) ? std::numeric_limits<float>::infinity() : gap;  // sums of huge numbers; sorting needs an order
+}
+
+float RowDistance::estimate(std::uint32_t a, std::uint32_t b) const noexcept {
     const std::uint8_t* code_a = codes_ + std::size_t{a} * stride_;
     const std::uint8_t* code_b = codes_ + std::size_t{b} * stride_;
     const RowConstants& row_a = constants_of(code_a, stride_);

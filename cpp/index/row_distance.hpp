@@ -19,6 +19,8 @@ class RowDistance {
     void prefetch(std::uint32_t row) const noexcept;
 
   private:
+    [[nodiscard]] float estimate(std::uint32_t a, std::uint32_t b) const noexcept;
+
     const Coding& coding_;
     Metric metric_;
     const std::uint8_t* codes_;

@@ -99,7 +99,8 @@ float WalkCoding::encode(const float* vector, std::uint8_t* out) const noexcept 
     for (std::size_t index = 0; index < dim; ++index) {
         const float centered = vector[index] * scale - center_[index];
         term += centered * centered;
-        const float level = std::clamp(centered * inverse_steps_[index] + most / 2, 0.0F, most);
+        const float position = centered * inverse_steps_[index] + most / 2;
+        const float level = position > 0 ? std::min(position, most) : 0.0F;  // also when sums of huge numbers are no number
         const auto code = static_cast<std::uint8_t>(level + 0.5F);
         if (bits_ == 8) {
             out[index] = code;
@@ -131,8 +132,8 @@ void WalkQuery::score(const WalkCoding& coding, const std::uint8_t* codes, const
 
 float WalkQuery::limit(float score, float slack) const noexcept {
     const float squared = squared_base_ + 2 * code_scale_ * score;
-    if (slack <= 0 || !(squared > 0) || code_scale_ <= 0) return std::numeric_limits<float>::infinity();
-    return (slack * squared - squared_base_) / (2 * code_scale_);
+    const float farthest = (slack * squared - squared_base_) / (2 * code_scale_);
+    return slack > 0 && squared > 0 && std::isfinite(farthest) ? farthest : std::numeric_limits<float>::infinity();
 }
 
 void WalkQuery::encode(const WalkCoding& coding, const float* query, float scale, bool centered) {

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <new>
 
 namespace dvesp::store {
 namespace {
@@ -147,8 +148,12 @@ Result<void> IndexFile::check_sizes(std::uint32_t rows, std::uint32_t dimension)
 Result<std::shared_ptr<const LoadedGraph>> IndexFile::graph() const {
     DVESP_ASSERT(is_graph());
     const std::scoped_lock lock(graph_mutex_);
-    if (!graph_) {
+    if (graph_) return graph_;
+    try {
         DVESP_ASSIGN(graph_, load_graph());
+    } catch (const std::bad_alloc&) {
+        return fail(ErrorCode::unavailable,
+                    file_->name() + ": not enough memory to load the graph; free some and search again");
     }
     return graph_;
 }

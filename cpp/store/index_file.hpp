@@ -40,7 +40,8 @@ class IndexFile {
     [[nodiscard]] const Hash& file() const noexcept { return hash_; }
     [[nodiscard]] index::Metric metric() const noexcept { return metric_; }
     [[nodiscard]] bool is_graph() const noexcept { return degree_ != 0; }
-    /// The graph, checked and copied into memory at first use. @errors corruption  @cost bytes of codes and links, once
+    /// The graph, checked and copied into memory at first use. @errors corruption, unavailable (no memory)  @cost bytes of
+    /// codes and links, once
     [[nodiscard]] Result<std::shared_ptr<const LoadedGraph>> graph() const;
     /// The lists, checked against their block checksums at first use. @errors corruption
     [[nodiscard]] Result<index::IvfView> ivf() const;

@@ -44,15 +44,15 @@ class LivePassingRows final : public index::RowPredicate {
     const PassingRows& passing_;
 };
 
-/// How hard an index is searched, and what that costs.
-struct Effort {
+/// How hard an index is searched, and what that costs, between calibrated points.
+struct Setting {
     double effort = 0;
     double slack = 0;
     double distance_count = 0;
     double reranked = 0;
 };
 
-Effort between(const index::CalibrationPoint& low, const index::CalibrationPoint& high, double share) noexcept {
+Setting between(const index::CalibrationPoint& low, const index::CalibrationPoint& high, double share) noexcept {
     const auto mix = [share](double a, double b) { return a + (b - a) * share; };
     return {mix(low.effort, high.effort), mix(static_cast<double>(low.slack), static_cast<double>(high.slack)),
             mix(low.distance_count, high.distance_count),
@@ -60,7 +60,7 @@ Effort between(const index::CalibrationPoint& low, const index::CalibrationPoint
 }
 
 /// The effort that reached `recall` on held-out rows, between calibrated points; nothing when none did.
-std::optional<Effort> effort_for(const std::vector<index::CalibrationPoint>& calibration, float recall) noexcept {
+std::optional<Setting> effort_for(const std::vector<index::CalibrationPoint>& calibration, float recall) noexcept {
     for (std::size_t at = 0; at < calibration.size(); ++at) {
         const index::CalibrationPoint& high = calibration[at];
         if (!(high.recall >= recall)) continue;
@@ -73,7 +73,7 @@ std::optional<Effort> effort_for(const std::vector<index::CalibrationPoint>& cal
 }
 
 /// What an effort that the caller chose costs.
-Effort asked_effort(const std::vector<index::CalibrationPoint>& calibration, std::uint32_t effort) noexcept {
+Setting asked_effort(const std::vector<index::CalibrationPoint>& calibration, std::uint32_t effort) noexcept {
     for (const index::CalibrationPoint& point : calibration) {
         if (point.effort < effort) continue;
         return {static_cast<double>(effort), 0, static_cast<double>(point.distance_count), static_cast<double>(point.reranked)};
@@ -151,28 +151,25 @@ Result<void> SnapshotSearch::plan(Part& part) const {
     const IndexFile* file = rigorous || part.indexed == nullptr ? nullptr : usable_index(*part.indexed);
     if (file == nullptr) return {};
     const double survivors = part.passing ? static_cast<double>(part.passing->rows().size()) : part.rows;
+    if (part.passing && survivors < coded_scan_rows_min) return {};  // whatever effort was asked for: a scan is exact
     // A graph is walked among the rows that pass; lists hold the others too.
     double share = static_cast<double>(part.indexed->live_rows()) / part.rows;
     if (!file->is_graph()) share *= survivors / part.rows;
     share = std::max(share, 1e-6);
     const std::optional<std::uint32_t> asked = file->is_graph() ? options_.ef : options_.nprobe;
-    const std::optional<Effort> calibrated =
+    const std::optional<Setting> calibrated =
         asked ? asked_effort(file->calibration(), *asked) : effort_for(file->calibration(), options_.recall);
     if (!calibrated) return {};
     double effort = calibrated->effort;
+    const bool scattered = part.passing && survivors < walked_share_min * part.rows;
+    if (scattered && file->is_graph()) return plan_coded_scan(part, *file, survivors * share);
     if (!asked) {
         if (options_.top_k > calibrated_top_k && file->is_graph()) {
             effort = std::max(effort, 1.5 * options_.top_k) + effort * 0.5;
         }
         const double cost = effort / calibrated->effort * calibrated->distance_count / share;
-        const bool walks = part.passing && file->is_graph();
-        const bool scattered = survivors < walked_share_min * part.rows;
-        if (walks && survivors > coded_scan_rows_min && (scattered || cost * filtered_walk_cost > survivors)) {
-            DVESP_ASSIGN(part.graph, file->graph());
-            part.way = Way::codes;
-            part.reranked = std::max<std::size_t>(coded_scan_kept_min, coded_scan_kept * options_.top_k);
-            part.enough = std::min<double>(options_.top_k, survivors * share * 0.999);
-            return {};
+        if (part.passing && file->is_graph() && cost * filtered_walk_cost > survivors) {
+            return plan_coded_scan(part, *file, survivors * share);
         }
         if (cost * scattered_cost > survivors) return {};
         part.enough = std::min<double>(options_.top_k, survivors * 0.999);
@@ -181,15 +178,25 @@ Result<void> SnapshotSearch::plan(Part& part) const {
     if (file->is_graph()) {
         effort = std::max<double>(effort, options_.top_k);
         DVESP_ASSIGN(part.graph, file->graph());
-        const double wanted = calibrated->reranked == 0 ? effort : calibrated->reranked * options_.top_k / calibrated_top_k;
+        // The settings were measured for ten: fewer take the same, for the nearest row is as hard to find as any.
+        const double ranks = std::max(options_.top_k, calibrated_top_k);
+        const double wanted = calibrated->reranked == 0 ? effort : calibrated->reranked * ranks / calibrated_top_k;
         part.slack = static_cast<float>(calibrated->slack);
-        // Where the top_k-th row that passes stands, about.
-        part.nearest = static_cast<std::uint32_t>(std::min<double>(std::ceil(options_.top_k / share), index::pool_size_max));
+        // Where the last living row that counts stands, about.
+        part.nearest = static_cast<std::uint32_t>(std::min<double>(std::ceil(ranks / share), index::pool_size_max));
         part.reranked = static_cast<std::size_t>(std::ceil(std::max<double>(wanted, options_.top_k)));
     }
     part.way = file->is_graph() ? Way::graph : Way::ivf;
     part.file = file;
     part.effort = static_cast<std::uint32_t>(std::min<double>(effort, index::pool_size_max));
+    return {};
+}
+
+Result<void> SnapshotSearch::plan_coded_scan(Part& part, const IndexFile& file, double living) const {
+    DVESP_ASSIGN(part.graph, file.graph());
+    part.way = Way::codes;
+    part.reranked = std::max<std::size_t>(coded_scan_kept_min, coded_scan_kept * options_.top_k);
+    part.enough = std::min<double>(options_.top_k, living * 0.999);
     return {};
 }
 

@@ -1,5 +1,5 @@
 /// store/query.hpp - searching, counting and matching on a pinned snapshot.
-/// Filters (docs/decisions/004): few passing rows are scanned exactly; otherwise the index is searched with more effort.
+/// Filters (docs/decisions/004): few passing rows are scanned; more are walked among inside the graph.
 #pragma once
 
 #include <memory>
@@ -69,6 +69,7 @@ class SnapshotSearch {
     };
     SnapshotSearch(Collection& collection, std::shared_ptr<const Snapshot> snapshot, const SearchOptions& options);
     Result<void> plan(Part& part) const;
+    Result<void> plan_coded_scan(Part& part, const IndexFile& file, double living) const;
     Result<void> search_graph(const Part& part, const float* queries, std::span<std::vector<Hit>> hits) const;
     Result<index::Reranked> search_ivf(const Part& part, const float* query) const;
     Result<index::Reranked> scan_part(const Part& part, const float* query) const;

@@ -256,3 +256,23 @@ TEST_CASE("graph_walks_among_passing_rows_find_their_neighbours_and_nobody_else"
         CHECK(scanned / 60 > 0.98);
     }
 }
+
+TEST_CASE("graph_of_numbers_at_the_end_of_float32_reaches_every_row") {
+    Prng prng(13);
+    for (const Metric metric : all_metrics) {
+        Vectors vectors(prng, 400, 70, {1, 0, 0, 0, 0});
+        for (std::uint32_t row = 0; row < vectors.rows(); ++row) {
+            const float factor = row % 3 == 0 ? 1e38F : row % 3 == 1 ? 1e-38F : 1.0F;
+            for (std::uint32_t at = 0; at < 70; ++at) vectors.mutable_vector(row)[at] *= factor;
+        }
+        const Coded coded(vectors, metric == Metric::cosine);
+        const Graph graph = graph_over(coded, metric);
+        CAPTURE(static_cast<int>(metric));
+        CHECK(unreached(graph, vectors.rows()) == 0);
+        const WalkQuery query(graph.coding.front(), vectors.vector(0), false);
+        SearchScratch scratch;
+        const GraphTask task{&query, 40, &scratch, 1.2F};
+        search_graph(graph.view(), {&task, 1});
+        CHECK(scratch.found().size() == 40);
+    }
+}
