@@ -45,7 +45,7 @@ AlignedBuffer::AlignedBuffer(std::size_t size) : size_(round_up(size == 0 ? 1 : 
 AlignedBuffer AlignedBuffer::of_huge_pages(std::size_t size) {
     if (size < huge_page_bytes) return AlignedBuffer(size);
     AlignedBuffer buffer;
-    buffer.size_ = round_up(size, huge_page_bytes);
+    buffer.size_ = round_up(size, alignment);  // a tail below one huge page is made of small ones
     buffer.memory_ = {map_aligned(buffer.size_, huge_page_bytes), Release{buffer.size_}};
     madvise(buffer.data(), buffer.size_, MADV_HUGEPAGE);  // advice only: a refusal changes nothing but speed
     return buffer;

@@ -1,6 +1,7 @@
 /// base/task.hpp - how pure code asks for parallel work without naming a thread.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 
@@ -15,6 +16,17 @@ class TaskRunner {
     /// Calls `piece(0) .. piece(count-1)`, each once, in any order. `piece` must not throw. @threads any
     virtual void run(std::size_t count, const std::function<void(std::size_t)>& piece) = 0;
 };
+
+/// Calls `work(first, last)` for ranges of at most `grain` that make up [0, count): in the caller alone when they are one.
+template <class Work>
+void run_in_ranges(TaskRunner& runner, std::size_t count, std::size_t grain, const Work& work) {
+    if (count <= grain) {
+        if (count > 0) work(std::size_t{0}, count);
+        return;
+    }
+    runner.run((count + grain - 1) / grain,
+               [&](std::size_t piece) { work(piece * grain, std::min(count, (piece + 1) * grain)); });
+}
 
 /// Runs everything in the caller, in order: the deterministic runner.
 class SerialRunner final : public TaskRunner {

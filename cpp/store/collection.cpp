@@ -94,7 +94,7 @@ std::shared_ptr<Head> Collection::make_head(const Snapshot& snapshot, const Fram
                                   "the log (collection '" + name_ + "')");
 }
 
-void Collection::apply(const std::shared_ptr<const Frame>& frame, std::uint64_t log_seq) {
+void Collection::apply(const std::shared_ptr<const Frame>& frame, std::uint64_t log_seq, TaskRunner& runner) {
     const codec::FrameView& view = frame->view;
     const std::shared_ptr<const Snapshot> now = snapshot_.get();
     std::vector<Location> replaced;
@@ -111,7 +111,7 @@ void Collection::apply(const std::shared_ptr<const Frame>& frame, std::uint64_t 
     const bool fresh_head = !now->head;
     std::shared_ptr<Head> head = fresh_head ? make_head(*now, frame.get()) : now->head;
     if (fresh_head) head_first_log_seq_ = log_seq;
-    head->append(frame);
+    head->append(frame, runner);
     std::size_t dead = 0;
     for (const Location& location : replaced) {
         if (location.source->deaths.death(location.row) != 0) continue;  // a crafted frame may name an id twice

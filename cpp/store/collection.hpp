@@ -85,7 +85,7 @@ class Collection {
     // ---- the committing thread only -------------------------------------------------------------------------------
     /// Applies a durable frame as commit `log_seq` and publishes it. Marks the collection damaged when a replaced row
     /// cannot be looked up.
-    void apply(const std::shared_ptr<const Frame>& frame, std::uint64_t log_seq);
+    void apply(const std::shared_ptr<const Frame>& frame, std::uint64_t log_seq, TaskRunner& runner);
     /// Publishes what `change` makes of a copy of the current snapshot.
     template <class Change>
     void publish(Change change) {

@@ -120,7 +120,7 @@ void Database::commit_operations(std::vector<Pending*>& group) {
         const auto& collection = pending->operation->collection;
         if (collection) collection->freeze_full_head(options_.seal_rows, frame->view.head.count);
         if (collection) {
-            collection->apply(frame, log_seq);
+            collection->apply(frame, log_seq, *ports_.executor);
         } else {
             pending->result = apply_catalog(*frame, log_seq);
         }
@@ -254,12 +254,7 @@ Result<WriteReply> Database::write(const WriteRequest& request) {
     auto found = collection(request.collection);
     const Metric metric = found.ok() ? (*found)->config().metric : Metric::cosine;
     if (found.ok()) DVESP_TRY(check_dimension("vectors", request.dimension, **found));
-    for (std::uint32_t row = 0; row < request.count; ++row) {
-        const float* vector = request.vectors + std::size_t{row} * request.dimension;
-        auto checked = check_vector(vector, request.dimension, metric, "vectors: row");
-        if (checked.ok()) continue;
-        return check_vector(vector, request.dimension, metric, "vectors: row " + std::to_string(row)).error();
-    }
+    DVESP_TRY(check_vectors(request, metric, *ports_.executor));
     if (!found.ok()) {
         CollectionConfig config;
         config.dimension = request.dimension;
@@ -271,7 +266,7 @@ Result<WriteReply> Database::write(const WriteRequest& request) {
     }
     DVESP_TRY(wait_for_room(**found, request.timeout_ms));
     WriteReply reply;
-    const auto operation = make_put(request, *found, *ports_.random, reply);
+    const auto operation = make_put(request, *found, *ports_.random, *ports_.executor, reply);
     DVESP_TRY(submit(*operation));
     reply.timestamp_ms = operation->hlc >> 16;
     return reply;

@@ -130,7 +130,7 @@ Result<void> Database::replay_frame(const RecoveredFrame& recovered) {
         return {};
     }
     collection.freeze_full_head(options_.seal_rows, view.head.count);
-    collection.apply(recovered.frame, recovered.log_seq);
+    collection.apply(recovered.frame, recovered.log_seq, *ports_.executor);
     return {};
 }
 

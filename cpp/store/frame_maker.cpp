@@ -48,17 +48,11 @@ void copy_small_columns(std::uint8_t* base, const codec::FrameLayout& layout, co
     }
 }
 
-void copy_vectors(std::uint8_t* base, const codec::FrameLayout& layout, const FrameSpec& spec,
-                  const std::vector<FrameRow>& rows) {
-    const std::size_t row_bytes = std::size_t{spec.dimension} * sizeof(float);
-    if (spec.contiguous) {
-        std::memcpy(base + layout.vectors, rows.front().vector, rows.size() * row_bytes);
-    } else {
-        for (std::size_t index = 0; index < rows.size(); ++index) {
-            std::memcpy(base + layout.vectors + index * row_bytes, rows[index].vector, row_bytes);
-        }
-    }
-    copied_bytes.fetch_add(rows.size() * row_bytes, std::memory_order_relaxed);
+/// Rows that one piece of work copies and hashes: half a megabyte of vectors, which the second of the two finds in the cache.
+std::size_t rows_of_a_piece(std::uint32_t dimension) noexcept {
+    constexpr std::size_t piece_bytes = std::size_t{512} << 10;
+    constexpr std::size_t record_bytes = 512;  // of what is hashed beside the vector; a guess
+    return piece_bytes / (std::size_t{dimension} * sizeof(float) + record_bytes) + 1;
 }
 
 }  // namespace
@@ -70,22 +64,26 @@ void draw_batch(ports::Random& random, codec::BatchId& batch_id, codec::Salt& sa
     random.fill(salt);
 }
 
-std::shared_ptr<Frame> make_frame(const FrameSpec& spec, const std::vector<FrameRow>& rows) {
+std::shared_ptr<Frame> make_frame(const FrameSpec& spec, const std::vector<FrameRow>& rows, TaskRunner& runner) {
     auto frame = std::make_shared<Frame>();
     codec::BodyHead head = head_of(spec, rows);
     const codec::FrameLayout layout(head);
-    frame->buffer = AlignedBuffer(layout.padded);
+    frame->buffer = AlignedBuffer::of_huge_pages(layout.padded);
     copy_small_columns(frame->buffer.data(), layout, rows);
-    if (head.has_vectors) copy_vectors(frame->buffer.data(), layout, spec, rows);
     frame->view.head = head;
     frame->view.layout = layout;
     frame->view.base = frame->buffer.data();
-    Sha256 hasher;
-    std::vector<Hash> leaves;
-    leaves.reserve(rows.size());
-    for (std::uint32_t row = 0; row < head.count; ++row) {
-        leaves.push_back(codec::leaf_hash(hasher, spec.salt, frame->view.record(row)));
-    }
+    std::vector<Hash> leaves(rows.size());
+    const std::size_t row_bytes = head.has_vectors ? std::size_t{spec.dimension} * sizeof(float) : 0;
+    std::uint8_t* const vectors = frame->buffer.data() + layout.vectors;
+    run_in_ranges(runner, rows.size(), rows_of_a_piece(head.dimension), [&](std::size_t first, std::size_t last) {
+        Sha256 hasher;
+        for (std::size_t row = first; row < last; ++row) {
+            if (row_bytes > 0) std::memcpy(vectors + row * row_bytes, rows[row].vector, row_bytes);
+            leaves[row] = codec::leaf_hash(hasher, spec.salt, frame->view.record(static_cast<std::uint32_t>(row)));
+        }
+    });
+    copied_bytes.fetch_add(rows.size() * row_bytes, std::memory_order_relaxed);
     frame->view.head.merkle_root = codec::merkle_root(leaves);
     frame->set_leaves(std::move(leaves));
     frame->columns_crc = codec::columns_crc(frame->buffer.bytes(), layout);

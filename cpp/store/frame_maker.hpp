@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/task.hpp"
 #include "ports/random.hpp"
 #include "store/head.hpp"
 
@@ -24,12 +25,11 @@ struct FrameSpec {
     std::uint32_t dimension = 0;
     codec::BatchId batch_id{};
     codec::Salt salt{};
-    bool contiguous = false;  ///< vectors of the rows lie one behind the other: copied in one go
 };
 
 /// Copies the rows, hashes the leaves and their root, and checksums the columns.
-/// @cost one copy of the vectors, one SHA-256 over the rows
-[[nodiscard]] std::shared_ptr<Frame> make_frame(const FrameSpec& spec, const std::vector<FrameRow>& rows);
+/// @param runner takes parts of a large batch  @cost one copy of the vectors, one SHA-256 over the rows
+[[nodiscard]] std::shared_ptr<Frame> make_frame(const FrameSpec& spec, const std::vector<FrameRow>& rows, TaskRunner& runner);
 
 /// Draws what a batch keeps over retries.
 void draw_batch(ports::Random& random, codec::BatchId& batch_id, codec::Salt& salt);

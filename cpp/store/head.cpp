@@ -32,7 +32,7 @@ IdTable::IdTable() {
 }
 
 Head::Head(std::shared_ptr<const index::Coding> coding, std::string name)
-    : Source(rows_max), coding_(std::move(coding)), name_(std::move(name)), scratch_(coding_->dimension()) {}
+    : Source(rows_max), coding_(std::move(coding)), name_(std::move(name)) {}
 
 Head::Place Head::place(std::uint32_t row) noexcept {
     if (row >= block_rows) return {growing_blocks + (row - block_rows) / block_rows, row % block_rows};
@@ -55,32 +55,50 @@ std::string_view Head::id_of(std::uint32_t row) const noexcept {
     return at.frame->view.id(at.position);
 }
 
-void Head::append(std::shared_ptr<const Frame> frame) {
-    const codec::FrameView& view = frame->view;
-    DVESP_ASSERT(view.head.kind != codec::FrameKind::put || rows_ + view.head.count <= rows_max);
-    const std::size_t stride = coding_->stride();
-    for (std::uint32_t position = 0; view.head.kind == codec::FrameKind::put && position < view.head.count; ++position) {
-        const std::uint32_t row = rows_;
-        const Place at = place(row);
-        if (!blocks_[at.block]) {
-            const std::uint32_t capacity = rows_of_block(at.block);
-            blocks_[at.block] = std::make_unique<Block>(Block{AlignedBuffer(capacity * stride), std::vector<Entry>(capacity)});
-        }
-        Block& block = *blocks_[at.block];
-        const float* vector = view.vector(position);
-        coding_->encode(vector, index::norm(vector, coding_->dimension()), block.codes.data() + at.offset * stride,
-                        scratch_.data());
-        block.entries[at.offset] = {frame.get(), position, index::no_row, leaf_count_ + position};
-        const std::string_view id = view.id(position);
-        block.entries[at.offset].older_row = ids_.put(
-            id_key(id), row, [&](std::uint32_t other) { return id_of(other) == id; },
-            [this](std::uint32_t other) { return id_key(id_of(other)); });
-        ++rows_;
-    }
+void Head::append(std::shared_ptr<const Frame> frame, TaskRunner& runner) {
+    const codec::BodyHead& head = frame->view.head;
+    if (head.kind == codec::FrameKind::put) append_rows(*frame, runner);
     frame_leaves_.push_back(leaf_count_);
-    leaf_count_ += view.head.count;
+    leaf_count_ += head.count;
     bytes_.fetch_add(frame->buffer.size(), std::memory_order_relaxed);
     frames_.push_back(std::move(frame));
+}
+
+void Head::append_rows(const Frame& frame, TaskRunner& runner) {
+    constexpr std::size_t grain = 256;
+    const std::uint32_t count = frame.view.head.count;
+    DVESP_ASSERT(rows_ + count <= rows_max);
+    for (std::uint32_t position = 0; position < count; ++position) {
+        const Place at = place(rows_ + position);
+        if (!blocks_[at.block]) {
+            const std::uint32_t capacity = rows_of_block(at.block);
+            blocks_[at.block] =
+                std::make_unique<Block>(Block{AlignedBuffer(capacity * coding_->stride()), std::vector<Entry>(capacity)});
+        }
+        blocks_[at.block]->entries[at.offset] = {&frame, position, index::no_row, leaf_count_ + position};
+    }
+    const std::size_t dimension = coding_->dimension();
+    std::vector<float> scratch((count + grain - 1) / grain * dimension);
+    run_in_ranges(runner, count, grain, [&](std::size_t first, std::size_t last) {
+        encode(frame.view, static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(last),
+               scratch.data() + first / grain * dimension);
+    });
+    for (std::uint32_t position = 0; position < count; ++position, ++rows_) {
+        const Place at = place(rows_);
+        const std::string_view id = frame.view.id(position);
+        blocks_[at.block]->entries[at.offset].older_row = ids_.put(
+            id_key(id), rows_, [&](std::uint32_t other) { return id_of(other) == id; },
+            [this](std::uint32_t other) { return id_key(id_of(other)); });
+    }
+}
+
+void Head::encode(const codec::FrameView& view, std::uint32_t first, std::uint32_t last, float* scratch) noexcept {
+    for (std::uint32_t position = first; position < last; ++position) {
+        const Place at = place(rows_ + position);
+        const float* vector = view.vector(position);
+        coding_->encode(vector, index::norm(vector, coding_->dimension()),
+                        blocks_[at.block]->codes.data() + at.offset * coding_->stride(), scratch);
+    }
 }
 
 const float* Head::vector(std::uint32_t row) const noexcept {

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <vector>
 
+#include "base/task.hpp"
 #include "store/source.hpp"
 
 namespace dvesp::store {
@@ -87,8 +88,8 @@ class Head final : public Source {
 
     Head(std::shared_ptr<const index::Coding> coding, std::string name);
 
-    /// Adds a committed frame; put frames add rows. @pre rows() + count <= rows_max
-    void append(std::shared_ptr<const Frame> frame);
+    /// Adds a committed frame; put frames add rows. @pre rows() + count <= rows_max  @param runner codes parts of a large frame
+    void append(std::shared_ptr<const Frame> frame, TaskRunner& runner);
 
     [[nodiscard]] std::uint32_t rows() const noexcept { return rows_; }  ///< the writer's view
     [[nodiscard]] std::uint64_t frame_bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
@@ -131,6 +132,8 @@ class Head final : public Source {
     static std::uint32_t rows_of_block(std::uint32_t block) noexcept;
     [[nodiscard]] const Entry& entry(std::uint32_t row) const noexcept;
     [[nodiscard]] std::string_view id_of(std::uint32_t row) const noexcept;
+    void append_rows(const Frame& frame, TaskRunner& runner);
+    void encode(const codec::FrameView& view, std::uint32_t first, std::uint32_t last, float* scratch) noexcept;
 
     std::shared_ptr<const index::Coding> coding_;
     std::string name_;
@@ -141,7 +144,6 @@ class Head final : public Source {
     std::atomic<std::uint64_t> bytes_{0};
     std::uint32_t rows_ = 0;
     std::uint32_t leaf_count_ = 0;
-    std::vector<float> scratch_;
 };
 
 }  // namespace dvesp::store

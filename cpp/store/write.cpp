@@ -2,6 +2,7 @@
 #include "store/write.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 
@@ -44,8 +45,9 @@ bool same_content(const RowView& row, const float* vector, std::uint32_t dimensi
 /// insert and upsert.
 class Put final : public WriteOperation {
   public:
-    Put(const WriteRequest& request, std::shared_ptr<Collection> target, ports::Random& random, WriteReply& reply)
-        : request_(request), reply_(reply) {
+    Put(const WriteRequest& request, std::shared_ptr<Collection> target, ports::Random& random, TaskRunner& runner,
+        WriteReply& reply)
+        : request_(request), runner_(runner), reply_(reply) {
         collection = std::move(target);
         draw_batch(random, batch_id_, salt_);
         if (request.ids.empty()) {
@@ -133,9 +135,12 @@ class Put final : public WriteOperation {
         }
         frame_.reset();
         if (!rows.empty()) {
-            FrameSpec spec{codec::FrameKind::put, collection->shard(), request_.dimension, batch_id_, salt_, false};
-            spec.contiguous = rows.size() == request_.count;
-            frame_ = make_frame(spec, rows);
+            frame_ =
+                make_frame({codec::FrameKind::put, collection->shard(), request_.dimension, batch_id_, salt_}, rows, runner_);
+        }
+        if (rows.size() == request_.count) {
+            reply_.root = frame_->view.head.merkle_root;
+            return;
         }
         std::vector<Hash> leaves;
         std::size_t next = 0;
@@ -147,6 +152,7 @@ class Put final : public WriteOperation {
     }
 
     const WriteRequest& request_;
+    TaskRunner& runner_;
     WriteReply& reply_;
     codec::BatchId batch_id_{};
     codec::Salt salt_{};
@@ -177,9 +183,9 @@ class Update final : public WriteOperation {
         const FrameRow row{request_.id, stored.version + 1, parent_of(leaf),
                            request_.vector != nullptr ? request_.vector : stored.vector,
                            request_.metadata ? *request_.metadata : stored.metadata};
-        const FrameSpec spec{
-            codec::FrameKind::put, collection->shard(), collection->config().dimension, batch_id_, salt_, true};
-        frame_ = make_frame(spec, {row});
+        const FrameSpec spec{codec::FrameKind::put, collection->shard(), collection->config().dimension, batch_id_, salt_};
+        SerialRunner alone;
+        frame_ = make_frame(spec, {row}, alone);
         reply_.version = row.version;
         return {};
     }
@@ -236,7 +242,8 @@ class Delete final : public WriteOperation {
         reply_.deleted = rows.size();
         frame_.reset();
         if (rows.empty()) return {};
-        frame_ = make_frame({codec::FrameKind::remove, collection->shard(), 0, batch_id_, salt_, false}, rows);
+        SerialRunner alone;
+        frame_ = make_frame({codec::FrameKind::remove, collection->shard(), 0, batch_id_, salt_}, rows, alone);
         return {};
     }
     [[nodiscard]] bool depends_on_state() const noexcept override { return true; }
@@ -259,7 +266,8 @@ class Catalog final : public WriteOperation {
         spec.kind = kind;
         spec.shard = shard;
         draw_batch(random, spec.batch_id, spec.salt);
-        frame_ = make_frame(spec, {{name, 1, {}, nullptr, config}});
+        SerialRunner alone;
+        frame_ = make_frame(spec, {{name, 1, {}, nullptr, config}}, alone);
     }
     Result<void> prepare(const Snapshot&) override { return {}; }
     [[nodiscard]] bool depends_on_state() const noexcept override { return false; }
@@ -280,8 +288,8 @@ void complete_body(Frame& frame, std::uint64_t shard_seq, std::uint64_t hlc) {
 }
 
 std::unique_ptr<WriteOperation> make_put(const WriteRequest& request, std::shared_ptr<Collection> collection,
-                                         ports::Random& random, WriteReply& reply) {
-    return std::make_unique<Put>(request, std::move(collection), random, reply);
+                                         ports::Random& random, TaskRunner& runner, WriteReply& reply) {
+    return std::make_unique<Put>(request, std::move(collection), random, runner, reply);
 }
 std::unique_ptr<WriteOperation> make_update(const UpdateRequest& request, std::shared_ptr<Collection> collection,
                                             ports::Random& random, UpdateReply& reply) {
@@ -313,6 +321,22 @@ Result<void> check_vector(const float* vector, std::uint32_t dimension, Metric m
     const bool zero = std::all_of(vector, vector + dimension, [](float value) { return value == 0; });
     if (zero) return refuse(what + " is a zero vector, which has no direction; a cosine collection cannot hold it");
     return {};
+}
+
+Result<void> check_vectors(const WriteRequest& request, Metric metric, TaskRunner& runner) {
+    constexpr std::size_t grain = 1024;
+    const auto check = [&](std::size_t row, const std::string& what) {
+        return check_vector(request.vectors + row * request.dimension, request.dimension, metric, what);
+    };
+    std::atomic<std::size_t> first_wrong{request.count};
+    run_in_ranges(runner, request.count, grain, [&](std::size_t first, std::size_t last) {
+        std::size_t row = first;
+        while (row < last && check(row, "vectors").ok()) ++row;
+        std::size_t known = first_wrong.load();
+        while (row < last && row < known && !first_wrong.compare_exchange_weak(known, row)) continue;
+    });
+    const std::size_t row = first_wrong.load();
+    return row == request.count ? Result<void>() : check(row, "vectors: row " + std::to_string(row));
 }
 
 Result<void> check_write(const WriteRequest& request) {

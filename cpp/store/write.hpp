@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/task.hpp"
 #include "ports/random.hpp"
 #include "store/collection.hpp"
 #include "store/query.hpp"
@@ -81,7 +82,7 @@ class WriteOperation {
 void complete_body(Frame& frame, std::uint64_t shard_seq, std::uint64_t hlc);
 
 std::unique_ptr<WriteOperation> make_put(const WriteRequest& request, std::shared_ptr<Collection> collection,
-                                         ports::Random& random, WriteReply& reply);
+                                         ports::Random& random, TaskRunner& runner, WriteReply& reply);
 std::unique_ptr<WriteOperation> make_update(const UpdateRequest& request, std::shared_ptr<Collection> collection,
                                             ports::Random& random, UpdateReply& reply);
 std::unique_ptr<WriteOperation> make_delete(const DeleteRequest& request, std::shared_ptr<Collection> collection,
@@ -93,6 +94,8 @@ std::unique_ptr<WriteOperation> make_catalog(codec::FrameKind kind, const std::s
 /// Refuses wrong requests before anything else happens. @errors invalid_argument, dimension_mismatch, naming row and field
 [[nodiscard]] Result<void> check_write(const WriteRequest& request);
 [[nodiscard]] Result<void> check_id(std::string_view id, const std::string& where);
+/// Every vector of the batch; the first wrong row is the one named. @param runner takes parts of a large batch
+[[nodiscard]] Result<void> check_vectors(const WriteRequest& request, Metric metric, TaskRunner& runner);
 /// Finite, and not zero for cosine. `what` names the field, e.g. "vectors: row 3".
 [[nodiscard]] Result<void> check_vector(const float* vector, std::uint32_t dimension, Metric metric, const std::string& what);
 

@@ -56,7 +56,8 @@ void add_ordinary_frame(BuiltLog& log, fuzz::Input& input) {
     const bool tombstones = shape % 8 >= 4;
     for (const std::string& id : ids) rows.push_back({id, 1, {}, tombstones ? nullptr : vector, {}});
     const auto kind = rows.empty() ? codec::FrameKind::marker : (tombstones ? codec::FrameKind::remove : codec::FrameKind::put);
-    const auto frame = store::make_frame({kind, static_cast<std::uint32_t>(1 + input.byte() % 2), 2, {}, {}, false}, rows);
+    dvesp::SerialRunner serial;
+    const auto frame = store::make_frame({kind, static_cast<std::uint32_t>(1 + input.byte() % 2), 2, {}, {}}, rows, serial);
     codec::store_body_head(frame->buffer.bytes(), frame->view.head);
     if (log.fits(frame->view.layout.padded)) log.put(frame->buffer.bytes(), frame->view.layout, input);
 }
@@ -118,7 +119,8 @@ void recover_twice(sim::Disk& disk, const codec::LogFileEntry& entry, std::uint6
         check(*recovery);
         before = recovery->frames.size();
         const float vector[2] = {3, 4};
-        const auto frame = store::make_frame({codec::FrameKind::put, 1, 2, {}, {}, false}, {{"new", 1, {}, vector, {}}});
+        dvesp::SerialRunner serial;
+        const auto frame = store::make_frame({codec::FrameKind::put, 1, 2, {}, {}}, {{"new", 1, {}, vector, {}}}, serial);
         codec::store_body_head(frame->buffer.bytes(), frame->view.head);
         std::array<store::Frame*, 1> frames = {frame.get()};
         const auto persist = [&] {

@@ -53,7 +53,8 @@ struct Content {
 
 /// A frame with envelope and checksums, as it would be written.
 std::shared_ptr<Frame> sealed_frame(const FrameSpec& spec, const std::vector<FrameRow>& rows, const codec::Envelope& envelope) {
-    auto frame = dvesp::store::make_frame(spec, rows);
+    dvesp::SerialRunner serial;
+    auto frame = dvesp::store::make_frame(spec, rows, serial);
     codec::store_body_head(frame->buffer.bytes(), frame->view.head);
     frame->view.head_crc = codec::store_envelope(frame->buffer.bytes(), envelope, frame->view.layout, frame->columns_crc);
     return frame;
@@ -62,7 +63,7 @@ std::shared_ptr<Frame> sealed_frame(const FrameSpec& spec, const std::vector<Fra
 std::shared_ptr<Frame> small_frame() {
     Prng prng(5);
     static const Content content(prng, 3, 5, false);
-    return sealed_frame({FrameKind::put, 7, 5, {}, {}, false}, content.rows, {11, 12, 10, 13});
+    return sealed_frame({FrameKind::put, 7, 5, {}, {}}, content.rows, {11, 12, 10, 13});
 }
 
 }  // namespace
@@ -74,7 +75,7 @@ TEST_CASE("frame_reads_back_every_column") {
         const auto dimension = static_cast<std::uint32_t>(1 + prng.below(70));
         const bool tombstones = prng.chance(0.3);
         const Content content(prng, count, dimension, tombstones);
-        FrameSpec spec{tombstones ? FrameKind::remove : FrameKind::put, 3, dimension, {}, {}, false};
+        FrameSpec spec{tombstones ? FrameKind::remove : FrameKind::put, 3, dimension, {}, {}};
         spec.salt.fill(9);
         spec.batch_id.fill(8);
         const codec::Envelope envelope{prng.next(), prng.next(), prng.next(), 77};

@@ -4,12 +4,15 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <string>
 #include <thread>
 
 #include "base/ids.hpp"
+#include "index/flat_scan.hpp"
 #include "store/frame_maker.hpp"
+#include "unit/index_support.hpp"
 #include "unit/json_model.hpp"
 
 namespace store = dvesp::store;
@@ -39,8 +42,9 @@ std::shared_ptr<Frame> frame_of(const std::vector<std::string>& ids, std::uint64
     for (std::size_t row = 0; row < ids.size(); ++row) {
         rows.push_back({ids[row], version, {}, tombstones ? nullptr : vectors[row].data(), {}});
     }
+    dvesp::SerialRunner serial;
     return store::make_frame(
-        {tombstones ? dvesp::codec::FrameKind::remove : dvesp::codec::FrameKind::put, 1, dimension, {}, {}, false}, rows);
+        {tombstones ? dvesp::codec::FrameKind::remove : dvesp::codec::FrameKind::put, 1, dimension, {}, {}}, rows, serial);
 }
 
 }  // namespace
@@ -100,6 +104,7 @@ TEST_CASE("death_table_agrees_with_a_map_of_deaths") {
 TEST_CASE("head_finds_at_every_old_bound_what_it_found_then") {
     Prng prng(3);
     Head head(plain_coding(), "test");
+    dvesp::SerialRunner serial;
     struct Moment {
         std::uint32_t bound;
         std::uint64_t seq;
@@ -117,7 +122,7 @@ TEST_CASE("head_finds_at_every_old_bound_what_it_found_then") {
         for (const auto& [id, flag] : chosen) ids.push_back(id);
         const bool tombstones = prng.chance(0.2);
         const std::uint32_t first = head.rows();
-        head.append(frame_of(ids, seq, tombstones));
+        head.append(frame_of(ids, seq, tombstones), serial);
         for (std::size_t row = 0; row < ids.size(); ++row) {
             const auto old = alive.find(ids[row]);
             if (old != alive.end()) head.deaths.kill(old->second, seq);
@@ -141,12 +146,13 @@ TEST_CASE("head_finds_at_every_old_bound_what_it_found_then") {
 
 TEST_CASE("head_reads_back_rows_leaves_and_batches") {
     Head head(plain_coding(), "test");
+    dvesp::SerialRunner serial;
     std::vector<std::shared_ptr<Frame>> frames;
     for (std::uint64_t batch = 0; batch < 60; ++batch) {
         std::vector<std::string> ids;
         for (std::uint64_t row = 0; row < batch * 5; ++row) ids.push_back(dvesp::test::numbered("r", batch * 1000 + row));
         frames.push_back(frame_of(ids, batch + 1, batch % 7 == 3));
-        head.append(frames.back());
+        head.append(frames.back(), serial);
     }
     REQUIRE(head.batch_count() == frames.size());
     std::uint32_t row = 0;
@@ -174,6 +180,7 @@ TEST_CASE("head_reads_back_rows_leaves_and_batches") {
 
 TEST_CASE("head_readers_see_whole_rows_while_the_writer_appends") {
     Head head(plain_coding(), "test");
+    dvesp::SerialRunner serial;
     std::atomic<std::uint32_t> published{0};
     std::atomic<bool> wrong{false};
     std::thread reader([&] {
@@ -190,9 +197,62 @@ TEST_CASE("head_readers_see_whole_rows_while_the_writer_appends") {
     for (std::uint64_t first = 0; first < 20'000; first += 100) {
         std::vector<std::string> ids;
         for (std::uint64_t row = first; row < first + 100; ++row) ids.push_back(dvesp::test::numbered("r", row));
-        head.append(frame_of(ids, 1));
+        head.append(frame_of(ids, 1), serial);
         published.store(head.rows(), std::memory_order_release);
     }
     reader.join();
     CHECK_FALSE(wrong);
+}
+
+TEST_CASE("head_and_frame_of_a_large_batch_are_the_same_whoever_takes_the_pieces") {
+    /// Takes the pieces from the last to the first, as if helpers had been quicker.
+    class Backwards final : public dvesp::TaskRunner {
+      public:
+        [[nodiscard]] std::size_t parallelism() const noexcept override { return 2; }
+        void run(std::size_t count, const std::function<void(std::size_t)>& piece) override {
+            pieces += count;
+            while (count > 0) piece(--count);
+        }
+        std::size_t pieces = 0;
+    };
+    std::vector<std::string> ids;
+    std::vector<float> vectors;
+    Prng prng(9);
+    constexpr std::uint32_t count = 5000, wide = 96;
+    for (std::uint32_t row = 0; row < count; ++row) ids.push_back(dvesp::test::numbered("r", row));
+    for (std::uint32_t at = 0; at < count * wide; ++at) vectors.push_back(static_cast<float>(prng.unit()) - 0.5F);
+    std::vector<store::FrameRow> rows;
+    for (std::uint32_t row = 0; row < count; ++row) rows.push_back({ids[row], 1, {}, vectors.data() + row * wide, {}});
+    const store::FrameSpec spec{dvesp::codec::FrameKind::put, 1, wide, {}, {}};
+    Backwards backwards;
+    dvesp::SerialRunner serial;
+    const auto one = store::make_frame(spec, rows, serial), other = store::make_frame(spec, rows, backwards);
+    CHECK(one->leaves() == other->leaves());
+    CHECK(one->columns_crc == other->columns_crc);
+    CHECK(one->view.head.merkle_root == other->view.head.merkle_root);
+    const auto coding = std::make_shared<const dvesp::index::Coding>(true, std::vector<float>(wide, 0.01F));
+    Head first(coding, "first"), second(coding, "second");
+    first.append(one, serial);
+    second.append(other, backwards);
+    CHECK(backwards.pieces > 20);
+    std::vector<float> query(vectors.begin(), vectors.begin() + wide);
+    const dvesp::index::CodedQuery coded(*coding, dvesp::index::Metric::cosine, query.data(), dvesp::index::Margin::rigorous);
+    for (std::uint32_t row = 0; row < count; ++row) {
+        REQUIRE(std::equal(first.vector(row), first.vector(row) + wide, second.vector(row)));
+        REQUIRE(first.find(ids[row], id_key(ids[row]), 1, count).value() == row);
+        REQUIRE(second.find(ids[row], id_key(ids[row]), 1, count).value() == row);
+    }
+    // The same codes: scans of both keep the same candidates and find the same rows at the same distances.
+    const auto nearest = [&](const Head& head) {
+        const dvesp::test::EveryRow everything;
+        dvesp::index::FlatScan scan(coded, 50, everything);
+        REQUIRE(head.scan(scan, count).ok());
+        return scan.finish(head);
+    };
+    const auto of_first = nearest(first), of_second = nearest(second);
+    REQUIRE(of_first.nearest.size() == 50);
+    for (std::size_t place = 0; place < 50; ++place) {
+        CHECK(of_first.nearest[place].row == of_second.nearest[place].row);
+        CHECK(of_first.nearest[place].distance == of_second.nearest[place].distance);
+    }
 }
