@@ -43,10 +43,10 @@ enum class SectionId : std::uint32_t {
     calibration = 20,    ///< effort, recall, cost, rows computed exactly
     centroids = 21,      ///< float32 [lists, dimension]
     list_ends = 22,      ///< u32 [lists]
-    list_rows = 23,      ///< u32 [rows], the lists one behind the other
-    walk_codes = 24,     ///< 4-bit codes of a graph's rows
-    walk_ranges = 25,    ///< float32 [2, dimension]: centre and steps of the 4-bit codes
-    walk_terms = 26,     ///< float32 [rows], or absent
+    list_rows = 23,      ///< u32 rows, the lists one behind the other
+    walk_codes = 24,     ///< codes of 4 or 8 bits, of rows or of listed rows
+    walk_ranges = 25,    ///< float32 [2, dimension]: centre and steps of the walk codes
+    walk_terms = 26,     ///< float32 a code, or absent
 };
 
 struct Section {

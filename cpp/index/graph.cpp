@@ -28,6 +28,7 @@ void prefetch(const void* start, std::size_t bytes) noexcept {
 void SearchScratch::begin(std::uint32_t rows, std::size_t capacity) {
     for (std::size_t at = 0; at < touched_count_; ++at) visited_[touched_[at] / 32] = 0;
     touched_count_ = 0;
+    scanned_ = 0;
     for (const std::uint32_t row : skipped_) visited_[row / 32] = 0;
     skipped_.clear();
     const std::size_t words = std::size_t{rows} / 32 + 1;
@@ -189,6 +190,7 @@ class Walk {
 void scan_codes(const GraphView& graph, const WalkQuery& query, std::span<const std::uint32_t> rows, std::size_t capacity,
                 SearchScratch& scratch) {
     scratch.begin(graph.rows, std::max<std::size_t>(capacity, 1));
+    scratch.scanned_ = rows.size();
     if (scratch.new_scores_.size() < rows_per_block) scratch.new_scores_.resize(rows_per_block + lane_count);
     const std::size_t stride = graph.coding->stride();
     const auto prefetch_block = [&](std::size_t start) {

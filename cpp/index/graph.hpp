@@ -37,16 +37,20 @@ class SearchScratch {
   public:
     /// Rows of the pool, nearest first, after a search.
     [[nodiscard]] std::span<const std::uint32_t> found() const noexcept { return {pool_rows_, pool_size_}; }
-    [[nodiscard]] std::uint32_t distance_count() const noexcept { return static_cast<std::uint32_t>(touched_count_); }
+    [[nodiscard]] std::uint32_t distance_count() const noexcept {
+        return static_cast<std::uint32_t>(touched_count_ + scanned_);
+    }
 
   private:
     friend class Walk;
+    friend class ListScan;
     friend void scan_codes(const GraphView&, const WalkQuery&, std::span<const std::uint32_t>, std::size_t, SearchScratch&);
     void begin(std::uint32_t rows, std::size_t capacity);
 
     std::vector<std::uint32_t> visited_;  ///< a bit for each row, all clear between searches
     std::vector<std::uint32_t> touched_;  ///< the first touched_count_ are the rows whose bit is set
     std::size_t touched_count_ = 0;
+    std::size_t scanned_ = 0;             ///< codes compared without a bit
     std::vector<std::uint32_t> skipped_;  ///< rows whose bit is set but that do not pass
     std::vector<float> new_scores_;
     AlignedBuffer pool_;

@@ -24,9 +24,6 @@ constexpr std::uint32_t batch_rows_min = 64;
 constexpr std::uint32_t tile_rows = 16;
 constexpr std::uint32_t targets_per_piece = 256;
 constexpr std::uint64_t order_seed = 9;
-/// 4-bit codes serve when so many of the ten nearest rows stand among the first rows by code, over all rows.
-constexpr std::uint32_t ranked_questions = 64, ranked_rows_enough = 40;
-constexpr double ranked_recall_min = 0.985;
 /// How far from an unreachable row a list with room is looked for.
 constexpr std::size_t rescue_rows_max = 512;
 constexpr std::uint32_t pool_sizes[] = {12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512, 1024};
@@ -63,7 +60,7 @@ class Lists {
 };
 
 /// What one thread works with.
-struct Bench {
+struct Workspace {
     std::vector<SearchScratch> scratches{tile_rows};
     std::vector<Neighbor> candidates;
     std::vector<std::uint32_t> picked;
@@ -82,14 +79,14 @@ class GraphBuild {
           distance_(coding, metric, codes.codes),
           slack_(metric == Metric::dot_product ? 1.0F : prune_slack),
           metric_(metric),
-          held_out_(codes.rows),
+          held_out_(parameters.calibrated ? codes.rows : 0),
           lists_(codes.rows, static_cast<std::uint32_t>(2 * parameters.degree_half * list_slack)),
-          benches_(std::max<std::size_t>(1, runner.parallelism())) {}
+          workspaces_(std::max<std::size_t>(1, runner.parallelism())) {}
 
     Result<Graph> run() {
         graph_.degree = 2 * parameters_.degree_half;
         graph_.rows = codes_.rows;
-        DVESP_TRY(encode_rows());
+        DVESP_ASSIGN(graph_.coded, code_rows(coding_, metric_, codes_, vectors_, held_out_, parameters_.bits, runner_));
         std::vector<std::uint32_t> order = insertion_order();
         const auto held_out_start = order.end() - static_cast<std::ptrdiff_t>(held_out_.count);
         DVESP_TRY(insert_all({order.begin(), held_out_start}));
@@ -106,69 +103,6 @@ class GraphBuild {
   private:
     static Error damaged() { return fail(ErrorCode::corruption, "a vector is damaged"); }
     static Error cancelled() { return fail(ErrorCode::unavailable, "building the index was cancelled"); }
-
-    Result<void> encode_rows() {
-        // Up to 64 coordinates, 8 bits take no more room than 4.
-        DVESP_TRY(encode(coding_.dimension() <= kernels::code_block_bytes ? 8 : 4));
-        if (graph_.coding.front().bits() == 8 || held_out_.count == 0) return {};
-        DVESP_ASSIGN(const bool enough, four_bits_are_enough());
-        return enough ? Result<void>() : encode(8);
-    }
-
-    Result<void> encode(std::uint32_t bits) {
-        graph_.coding = WalkCoding::train(metric_, bits, coding_.dimension(), codes_.rows, vectors_);
-        if (graph_.coding.empty()) return damaged();
-        const WalkCoding& coding = graph_.coding.front();
-        graph_.codes = AlignedBuffer::of_huge_pages(codes_.rows * coding.stride());
-        if (coding.has_terms()) graph_.terms.resize(codes_.rows);
-        std::atomic<bool> whole{true};
-        runner_.run((codes_.rows + targets_per_piece - 1) / targets_per_piece, [&](std::size_t piece) {
-            const auto first = static_cast<std::uint32_t>(piece * targets_per_piece);
-            const std::uint32_t stop = std::min(codes_.rows, first + targets_per_piece);
-            for (std::uint32_t row = first; row < stop; ++row) {
-                const float* vector = vectors_.vector(row);
-                if (vector == nullptr) {
-                    whole = false;
-                    return;
-                }
-                const float term = coding.encode(vector, graph_.codes.data() + row * coding.stride());
-                if (coding.has_terms()) graph_.terms[row] = term;
-            }
-        });
-        if (!whole) return damaged();
-        return {};
-    }
-
-    /// Whether the true neighbours of held-out rows stand near the front when all rows are ranked by their codes.
-    Result<bool> four_bits_are_enough() {
-        const std::uint32_t question_count = std::min(held_out_.count, ranked_questions);
-        std::vector<std::uint32_t> everyone(codes_.rows);
-        std::iota(everyone.begin(), everyone.end(), 0U);
-        std::vector<float> scores(codes_.rows);
-        std::uint64_t wanted = 0;
-        std::uint64_t near = 0;
-        const NotHeldOut predicate(held_out_);
-        for (std::uint32_t index = 0; index < question_count; ++index) {
-            const float* vector = vectors_.vector(index * held_out_.step);
-            if (vector == nullptr) return damaged();
-            const CodedQuery query(coding_, metric_, vector, Margin::likely);
-            FlatScan scan(query, calibration_top_k, predicate);
-            scan.scan(codes_.codes, 0, codes_.rows);
-            const Reranked truth = scan.finish(vectors_);
-            if (truth.damaged) return damaged();
-            const GraphView view = graph_.view();
-            WalkQuery(*view.coding, vector, false).score(*view.coding, view.codes, view.terms, everyone, scores.data());
-            std::vector<float> ranked;
-            for (std::uint32_t row = 0; row < codes_.rows; ++row) {
-                if (predicate.accepts(row)) ranked.push_back(scores[row]);
-            }
-            const std::size_t place = std::min<std::size_t>(ranked_rows_enough, ranked.size()) - 1;
-            std::nth_element(ranked.begin(), ranked.begin() + static_cast<std::ptrdiff_t>(place), ranked.end());
-            for (const Neighbor& neighbor : truth.nearest) near += scores[neighbor.row] <= ranked[place] ? 1 : 0;
-            wanted += truth.nearest.size();
-        }
-        return static_cast<double>(near) >= ranked_recall_min * static_cast<double>(wanted);
-    }
 
     /// The row nearest to the centre first, then the others in an order without pattern, those held out last.
     std::vector<std::uint32_t> insertion_order() {
@@ -218,9 +152,9 @@ class GraphBuild {
         // Rows of one batch do not see each other; their lists are written when all of them have searched.
         std::vector<std::vector<std::uint32_t>> picked(rows.size());
         const std::size_t tiles = (rows.size() + tile_rows - 1) / tile_rows;
-        share_out(tiles, [&](std::size_t tile, Bench& bench) {
+        share_out(tiles, [&](std::size_t tile, Workspace& workspace) {
             const std::size_t first = tile * tile_rows;
-            search_tile(rows.subspan(first, std::min<std::size_t>(tile_rows, rows.size() - first)), bench,
+            search_tile(rows.subspan(first, std::min<std::size_t>(tile_rows, rows.size() - first)), workspace,
                         std::span(picked).subspan(first));
         });
         if (control_.cancelled || damaged_) return;
@@ -233,7 +167,7 @@ class GraphBuild {
         link_back(backward);
     }
 
-    void search_tile(std::span<const std::uint32_t> rows, Bench& bench, std::span<std::vector<std::uint32_t>> picked) {
+    void search_tile(std::span<const std::uint32_t> rows, Workspace& workspace, std::span<std::vector<std::uint32_t>> picked) {
         if (control_.cancelled) return;
         std::vector<WalkQuery> queries;
         std::vector<GraphTask> tasks;
@@ -244,14 +178,14 @@ class GraphBuild {
                 damaged_ = true;
                 return;
             }
-            const WalkCoding& coding = graph_.coding.front();
-            queries.emplace_back(coding, vector, false);
-            tasks.push_back({&queries.back(), std::max(8U, parameters_.ef_construction / 2), &bench.scratches[tasks.size()]});
+            queries.emplace_back(*graph_.coded.coding, vector, false);
+            tasks.push_back(
+                {&queries.back(), std::max(8U, parameters_.ef_construction / 2), &workspace.scratches[tasks.size()]});
         }
         search_graph(building_view(), tasks);
         for (std::size_t index = 0; index < rows.size(); ++index) {
-            gather(rows[index], tasks[index].scratch->found(), bench.candidates);
-            pick_links(distance_, slack_, graph_.degree, bench.candidates, picked[index]);
+            gather(rows[index], tasks[index].scratch->found(), workspace.candidates);
+            pick_links(distance_, slack_, graph_.degree, workspace.candidates, picked[index]);
         }
     }
 
@@ -272,18 +206,18 @@ class GraphBuild {
         }
         starts.push_back(backward.size());
         const std::size_t groups = starts.size() - 1;
-        share_out((groups + targets_per_piece - 1) / targets_per_piece, [&](std::size_t piece, Bench& bench) {
+        share_out((groups + targets_per_piece - 1) / targets_per_piece, [&](std::size_t piece, Workspace& workspace) {
             const std::size_t stop = std::min(groups, (piece + 1) * targets_per_piece);
             for (std::size_t group = piece * targets_per_piece; group < stop; ++group) {
-                link_back_one(std::span(backward).subspan(starts[group], starts[group + 1] - starts[group]), bench);
+                link_back_one(std::span(backward).subspan(starts[group], starts[group + 1] - starts[group]), workspace);
             }
         });
     }
 
-    void link_back_one(std::span<const std::pair<std::uint32_t, std::uint32_t>> group, Bench& bench) {
+    void link_back_one(std::span<const std::pair<std::uint32_t, std::uint32_t>> group, Workspace& workspace) {
         const std::uint32_t target = group.front().first;
         const std::span<const std::uint32_t> present = lists_.of(target);
-        std::vector<std::uint32_t>& all = bench.picked;
+        std::vector<std::uint32_t>& all = workspace.picked;
         all.assign(present.begin(), present.end());
         for (const auto& [same, source] : group) {
             if (std::find(present.begin(), present.end(), source) == present.end()) all.push_back(source);
@@ -292,26 +226,26 @@ class GraphBuild {
             lists_.assign(target, all);
             return;
         }
-        gather(target, all, bench.candidates);
-        pick_links(distance_, slack_, graph_.degree, bench.candidates, bench.picked);
-        lists_.assign(target, bench.picked);
+        gather(target, all, workspace.candidates);
+        pick_links(distance_, slack_, graph_.degree, workspace.candidates, workspace.picked);
+        lists_.assign(target, workspace.picked);
     }
 
-    /// Runs the pieces on as many threads as there are benches; which thread does which piece changes nothing.
+    /// Runs the pieces on as many threads as there are workspaces; which thread does which piece changes nothing.
     template <class Work>
     void share_out(std::size_t pieces, Work work) {
-        const std::size_t shares = std::min(benches_.size(), pieces);
+        const std::size_t shares = std::min(workspaces_.size(), pieces);
         std::atomic<std::size_t> next{0};
         runner_.run(shares, [&](std::size_t share) {
-            for (std::size_t piece = next++; piece < pieces; piece = next++) work(piece, benches_[share]);
+            for (std::size_t piece = next++; piece < pieces; piece = next++) work(piece, workspaces_[share]);
         });
     }
 
     Result<void> calibrate_partial() {
         const Probe probe = [this](const ProbeQuery& query, const Effort& effort) {
-            Bench& bench = benches_.front();
-            const WalkQuery coded(graph_.coding.front(), query.vector, false);
-            GraphTask task{&coded, effort.effort, &bench.scratches.front()};
+            Workspace& workspace = workspaces_.front();
+            const WalkQuery coded(*graph_.coded.coding, query.vector, false);
+            GraphTask task{&coded, effort.effort, &workspace.scratches.front()};
             task.slack = effort.slack;
             search_graph(partial_view(), {&task, 1});
             const auto found = task.scratch->found();
@@ -337,15 +271,15 @@ class GraphBuild {
     void finish_lists() {
         const std::uint32_t degree = graph_.degree;
         final_links_.assign(std::size_t{codes_.rows} * degree, no_row);
-        share_out((codes_.rows + targets_per_piece - 1) / targets_per_piece, [&](std::size_t piece, Bench& bench) {
+        share_out((codes_.rows + targets_per_piece - 1) / targets_per_piece, [&](std::size_t piece, Workspace& workspace) {
             const auto first = static_cast<std::uint32_t>(piece * targets_per_piece);
             const std::uint32_t stop = std::min(codes_.rows, first + targets_per_piece);
             for (std::uint32_t row = first; row < stop; ++row) {
                 std::span<const std::uint32_t> links = lists_.of(row);
                 if (links.size() > degree) {
-                    gather(row, links, bench.candidates);
-                    pick_links(distance_, slack_, degree, bench.candidates, bench.picked);
-                    links = bench.picked;
+                    gather(row, links, workspace.candidates);
+                    pick_links(distance_, slack_, degree, workspace.candidates, workspace.picked);
+                    links = workspace.picked;
                 }
                 std::copy(links.begin(), links.end(),
                           final_links_.begin() + static_cast<std::ptrdiff_t>(std::size_t{row} * degree));
@@ -417,7 +351,7 @@ class GraphBuild {
     Graph graph_;
     Lists lists_;
     std::vector<std::uint32_t> final_links_;
-    std::vector<Bench> benches_;
+    std::vector<Workspace> workspaces_;
     std::size_t inserted_ = 0;
     std::atomic<bool> damaged_{false};
 };

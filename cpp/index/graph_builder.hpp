@@ -11,14 +11,15 @@
 
 #include "base/result.hpp"
 #include "base/task.hpp"
-#include "index/codes.hpp"
-#include "index/graph.hpp"
+#include "index/coded_rows.hpp"
 
 namespace dvesp::index {
 
 struct GraphParameters {
     std::uint32_t degree_half = 16;       ///< M: a row has up to 2 M links; 2..128
     std::uint32_t ef_construction = 200;  ///< a row picks its links from half as many candidates (docs/decisions/008); 8..4096
+    std::uint32_t bits = 0;               ///< of the walk codes: 4, 8, or 0 = chosen
+    bool calibrated = true;               ///< false: no rows are held out, and the graph comes without a calibration
 };
 
 /// How hard an index is searched.
@@ -37,9 +38,7 @@ struct CalibrationPoint {
 };
 
 struct Graph {
-    std::vector<WalkCoding> coding;  ///< one
-    AlignedBuffer codes;             ///< [rows * stride]
-    std::vector<float> terms;        ///< [rows] or empty
+    CodedRows coded;
     std::uint32_t degree = 0;
     std::uint32_t rows = 0;
     std::vector<std::uint32_t> links;
@@ -47,7 +46,7 @@ struct Graph {
     std::vector<CalibrationPoint> calibration;  ///< by rising recall and cost
 
     [[nodiscard]] GraphView view() const noexcept {
-        return {&coding.front(), codes.data(), terms.empty() ? nullptr : terms.data(), links, entry_points, degree, rows};
+        return {&*coded.coding, coded.codes.data(), coded.term_data(), links, entry_points, degree, rows};
     }
 };
 

@@ -1,190 +1,231 @@
-/// index/ivf.cpp - k-means on a sample, assignment of all rows, calibration of the number of lists to probe.
+/// index/ivf.cpp - filling the lists, scanning the nearest ones, calibrating how many.
 #include "index/ivf.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <array>
+#include <cstring>
 #include <limits>
+#include <new>
 #include <numeric>
 
-#include "base/prng.hpp"
 #include "index/calibration.hpp"
 #include "kernels/kernels.hpp"
 
 namespace dvesp::index {
 namespace {
 
-constexpr std::uint32_t sample_per_list = 64;
-constexpr int iteration_count = 8;
-constexpr std::uint64_t sample_seed = 7;
-constexpr std::uint32_t rows_per_piece = 512;
+/// Rows for each list where the caller does not say: short lists waste little, and a walk finds them.
+constexpr std::uint32_t rows_per_list = 36;
+/// A walk keeps this many more centroids than lists are scanned, and so many at least: the last ones it keeps are less sure.
+constexpr double walk_slack = 1.25;
+constexpr std::uint32_t walk_effort_min = 24;
+/// Beyond this share of all lists, comparing every centroid costs less than walking.
+constexpr double walked_share_max = 0.2;
+constexpr std::size_t rows_per_block = 64;
+constexpr std::size_t lane_count = 16, line_bytes = 64;
+constexpr std::uint32_t probe_counts[] = {1, 2, 3, 4, 6, 8, 11, 16, 22, 32, 45, 64, 90, 128, 181, 256, 512, 1024, 2048, 4096};
+constexpr float slacks[] = {1.04F, 1.1F, 1.16F, 1.22F, 1.3F, 1.4F, 0.0F};  // 0: no limit
+constexpr std::size_t calibrated_pool = 512;
 
-/// A row in the space of the coding: its unit vector for cosine collections.
-void load_row(const Coding& coding, const float* vector, float* out) noexcept {
-    const std::size_t dim = coding.dimension();
-    const float length = coding.unit() ? norm(vector, dim) : 1.0F;
-    const float scale = length > 0 ? 1.0F / length : 0.0F;
-    for (std::size_t index = 0; index < dim; ++index) out[index] = vector[index] * scale;
+void prefetch(const std::uint8_t* start, std::size_t bytes) noexcept {
+    for (std::size_t offset = 0; offset < bytes; offset += line_bytes) __builtin_prefetch(start + offset);
 }
 
-std::uint32_t nearest_centroid(const std::vector<float>& centroids, const float* row, std::size_t dim) noexcept {
-    std::uint32_t best = 0;
-    float best_gap = std::numeric_limits<float>::infinity();
-    for (std::size_t list = 0; list * dim < centroids.size(); ++list) {
-        const float gap = kernels::best().squared_l2(centroids.data() + list * dim, row, dim);
-        if (gap < best_gap) {
-            best_gap = gap;
-            best = static_cast<std::uint32_t>(list);
+/// Sorts the rows into lists, each row's code copied to wherever the row stands.
+void fill_lists(Ivf& ivf, const std::vector<AssignedLists>& assigned, const CodedRows& by_row) {
+    const std::size_t list_count = ivf.centroids.count();
+    std::vector<std::uint32_t> next(list_count + 1, 0);
+    const auto each = [&](auto visit) {
+        for (std::uint32_t row = 0; row < assigned.size(); ++row) {
+            visit(assigned[row].nearest, row);
+            if (assigned[row].other != no_row) visit(assigned[row].other, row);
         }
-    }
-    return best;
-}
-
-/// One pass of Lloyd's algorithm; an empty list is moved onto a sampled row.
-void improve(std::vector<float>& centroids, const std::vector<float>& sample, std::size_t dim, TaskRunner& runner, Prng& prng) {
-    const std::size_t row_count = sample.size() / dim;
-    std::vector<std::uint32_t> assigned(row_count);
-    runner.run((row_count + rows_per_piece - 1) / rows_per_piece, [&](std::size_t piece) {
-        const std::size_t stop = std::min(row_count, (piece + 1) * rows_per_piece);
-        for (std::size_t row = piece * rows_per_piece; row < stop; ++row) {
-            assigned[row] = nearest_centroid(centroids, sample.data() + row * dim, dim);
-        }
+    };
+    each([&](std::uint32_t list, std::uint32_t) { ++next[list + 1]; });
+    std::partial_sum(next.begin(), next.end(), next.begin());
+    ivf.list_ends.assign(next.begin() + 1, next.end());
+    ivf.list_rows.resize(next.back());
+    const std::size_t stride = by_row.coding->stride();
+    ivf.coded.coding = by_row.coding;
+    ivf.coded.codes = AlignedBuffer::of_huge_pages(ivf.list_rows.size() * stride);
+    if (!by_row.terms.empty()) ivf.coded.terms.resize(ivf.list_rows.size());
+    each([&](std::uint32_t list, std::uint32_t row) {
+        const std::size_t at = next[list]++;
+        ivf.list_rows[at] = row;
+        std::memcpy(ivf.coded.codes.data() + at * stride, by_row.codes.data() + row * stride, stride);
+        if (!by_row.terms.empty()) ivf.coded.terms[at] = by_row.terms[row];
     });
-    const std::size_t list_count = centroids.size() / dim;
-    std::vector<double> sums(centroids.size(), 0.0);
-    std::vector<std::uint32_t> counts(list_count, 0);
-    for (std::size_t row = 0; row < row_count; ++row) {
-        ++counts[assigned[row]];
-        for (std::size_t index = 0; index < dim; ++index) {
-            sums[assigned[row] * dim + index] += static_cast<double>(sample[row * dim + index]);
-        }
-    }
-    for (std::size_t list = 0; list < list_count; ++list) {
-        const std::size_t stray = prng.below(row_count);
-        for (std::size_t index = 0; index < dim; ++index) {
-            centroids[list * dim + index] =
-                counts[list] == 0 ? sample[stray * dim + index] : static_cast<float>(sums[list * dim + index] / counts[list]);
-        }
-    }
-}
-
-/// Rows without replacement, in the space of the coding; nothing when a vector is damaged.
-std::vector<float> sample_rows(const Coding& coding, const VectorSource& vectors, std::uint32_t rows, std::uint32_t wanted,
-                               Prng& prng) {
-    std::vector<std::uint32_t> order(rows);
-    std::iota(order.begin(), order.end(), 0U);
-    const std::size_t dim = coding.dimension();
-    std::vector<float> sample(std::size_t{wanted} * dim);
-    for (std::uint32_t index = 0; index < wanted; ++index) {
-        std::swap(order[index], order[index + prng.below(rows - index)]);
-        const float* vector = vectors.vector(order[index]);
-        if (vector == nullptr) return {};
-        load_row(coding, vector, sample.data() + index * dim);
-    }
-    return sample;
-}
-
-/// Sorts the rows into lists; false when a vector is damaged.
-bool assign_all(Ivf& ivf, const Coding& coding, const VectorSource& vectors, std::uint32_t rows, TaskRunner& runner,
-                BuildControl& control) {
-    const std::size_t dim = coding.dimension();
-    std::vector<std::uint32_t> assigned(rows);
-    std::atomic<bool> damaged{false};
-    runner.run((rows + rows_per_piece - 1) / rows_per_piece, [&](std::size_t piece) {
-        std::vector<float> row_values(dim);
-        const auto stop = static_cast<std::uint32_t>(std::min<std::size_t>(rows, (piece + 1) * rows_per_piece));
-        for (auto row = static_cast<std::uint32_t>(piece * rows_per_piece); row < stop && !control.cancelled; ++row) {
-            const float* vector = vectors.vector(row);
-            if (vector == nullptr) {
-                damaged = true;
-                return;
-            }
-            load_row(coding, vector, row_values.data());
-            assigned[row] = nearest_centroid(ivf.centroids, row_values.data(), dim);
-        }
-        control.rows_done.fetch_add(rows_per_piece, std::memory_order_relaxed);
-    });
-    const std::size_t list_count = ivf.centroids.size() / dim;
-    ivf.list_ends.assign(list_count, 0);
-    for (const std::uint32_t list : assigned) ++ivf.list_ends[list];
-    std::partial_sum(ivf.list_ends.begin(), ivf.list_ends.end(), ivf.list_ends.begin());
-    std::vector<std::uint32_t> next(list_count, 0);
-    for (std::size_t list = 1; list < list_count; ++list) next[list] = ivf.list_ends[list - 1];
-    ivf.list_rows.resize(rows);
-    for (std::uint32_t row = 0; row < rows; ++row) ivf.list_rows[next[assigned[row]]++] = row;
-    return !damaged;
 }
 
 Result<std::vector<CalibrationPoint>> calibrate_probes(const Ivf& ivf, const Coding& coding, Metric metric,
-                                                       const CodeView& codes, const VectorSource& vectors) {
-    const HeldOut held_out(codes.rows);
+                                                       const CodeView& codes, const VectorSource& vectors,
+                                                       const HeldOut& held_out) {
     std::vector<Effort> efforts;
-    for (std::uint32_t effort = 1; effort < ivf.list_ends.size(); effort = effort + std::max(1U, effort / 2)) {
-        efforts.push_back({effort, 0});
+    const std::uint32_t list_count = ivf.view(metric).list_count();
+    for (const std::uint32_t count : probe_counts) {
+        for (const float slack : slacks) {
+            if (count < list_count && (slack == 0 || walks_to_centroids(metric))) efforts.push_back({count, slack});
+        }
     }
-    efforts.push_back({static_cast<std::uint32_t>(ivf.list_ends.size()), 0});
-    const NotHeldOut predicate(held_out);
+    efforts.push_back({list_count, 0});
+    SearchScratch scratch;
     const Probe probe = [&](const ProbeQuery& query, const Effort& effort) {
-        const std::vector<std::uint32_t> rows = probed_rows(ivf.view(), *query.coded, effort.effort, codes.rows);
+        const WalkQuery coded(*ivf.coded.coding, query.vector, false);
+        IvfTask task{query.vector, &coded, false, effort.effort};
+        task.slack = effort.slack;
+        task.kept = calibrated_pool;
+        task.scratch = &scratch;
+        search_ivf(ivf.view(metric), {&task, 1});
         ProbeHits hits;
-        hits.distance_count = static_cast<std::uint32_t>(rows.size());
-        FlatScan scan(*query.coded, calibration_top_k, predicate);
-        scan.scan_rows(codes.codes, rows);
-        for (const Neighbor& neighbor : scan.finish(vectors).nearest) hits.rows.push_back(neighbor.row);
+        hits.distance_count = scratch.distance_count();
+        for (const std::uint32_t row : scratch.found()) {
+            if (hits.rows.empty() || hits.rows.back() != row) hits.rows.push_back(row);
+        }
         return hits;
     };
     return calibrate(coding, metric, codes, vectors, held_out, efforts, probe);
 }
 
-}  // namespace
-
-Result<Ivf> build_ivf(const Coding& coding, Metric metric, const CodeView& codes, const VectorSource& vectors,
-                      std::uint32_t list_count, TaskRunner& runner, BuildControl& control) {
-    DVESP_ASSERT(codes.rows > 0);
-    if (list_count == 0) list_count = static_cast<std::uint32_t>(std::lround(std::sqrt(static_cast<double>(codes.rows))));
-    list_count = std::clamp(list_count, 1U, codes.rows);
-    Prng prng(sample_seed);
-    const auto wanted =
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(codes.rows, std::uint64_t{list_count} * sample_per_list));
-    const std::vector<float> sample = sample_rows(coding, vectors, codes.rows, wanted, prng);
-    if (sample.empty()) return fail(ErrorCode::corruption, "a vector is damaged");
+Result<Ivf> build(const Coding& coding, Metric metric, const CodeView& codes, const VectorSource& vectors,
+                  const IvfParameters& parameters, TaskRunner& runner, BuildControl& control) {
+    const HeldOut held_out(codes.rows);
+    const std::uint32_t chosen = parameters.list_count == 0 ? codes.rows / rows_per_list : parameters.list_count;
+    const std::uint32_t list_count = std::clamp(chosen, 1U, codes.rows);
     Ivf ivf;
-    ivf.centroids.assign(sample.begin(),
-                         sample.begin() + static_cast<std::ptrdiff_t>(std::size_t{list_count} * coding.dimension()));
-    for (int iteration = 0; iteration < iteration_count && !control.cancelled; ++iteration) {
-        improve(ivf.centroids, sample, coding.dimension(), runner, prng);
+    DVESP_ASSIGN(ivf.centroids, train_centroids(metric, coding.dimension(), codes.rows, vectors, {list_count, parameters.start},
+                                                runner, control));
+    DVESP_ASSIGN(const auto assigned, assign_rows(metric, ivf.centroids, codes.rows, vectors, runner, control));
+    if (!walks_to_centroids(metric)) {
+        DVESP_ASSIGN(ivf.centroids.graph.coded, code_centroids(metric, ivf.centroids.values, coding.dimension()));
     }
-    if (!assign_all(ivf, coding, vectors, codes.rows, runner, control))
-        return fail(ErrorCode::corruption, "a vector is damaged");
-    if (control.cancelled) return fail(ErrorCode::unavailable, "building the index was cancelled");
-    DVESP_ASSIGN(ivf.calibration, calibrate_probes(ivf, coding, metric, codes, vectors));
+    DVESP_ASSIGN(const CodedRows by_row, code_rows(coding, metric, codes, vectors, held_out, 0, runner));
+    fill_lists(ivf, assigned, by_row);
+    DVESP_ASSIGN(ivf.calibration, calibrate_probes(ivf, coding, metric, codes, vectors, held_out));
     return ivf;
 }
 
-std::vector<std::uint32_t> probed_rows(const IvfView& ivf, const CodedQuery& query, std::uint32_t probe_count,
-                                       std::uint32_t rows) {
-    const std::size_t dim = query.coding().dimension();
-    std::vector<float> target(dim);
-    load_row(query.coding(), query.query(), target.data());
-    std::vector<Candidate> lists(ivf.list_ends.size());
-    for (std::size_t list = 0; list < lists.size(); ++list) {
-        const float* centroid = ivf.centroids.data() + list * dim;
-        const float score = query.metric() == Metric::dot_product ? -kernels::best().dot(centroid, target.data(), dim)
-                                                                  : kernels::best().squared_l2(centroid, target.data(), dim);
-        lists[list] = {score, static_cast<std::uint32_t>(list)};
-    }
-    const std::size_t count = std::min<std::size_t>(std::max(1U, probe_count), lists.size());
-    std::partial_sort(lists.begin(), lists.begin() + static_cast<std::ptrdiff_t>(count), lists.end(),
-                      [](const Candidate& a, const Candidate& b) { return a.lower < b.lower; });
-    std::vector<std::uint32_t> found;
-    for (std::size_t index = 0; index < count; ++index) {
-        const std::uint32_t list = lists[index].row;
-        const std::size_t start = list == 0 ? 0 : ivf.list_ends[list - 1];
-        const std::size_t stop = std::min<std::size_t>(ivf.list_ends[list], ivf.list_rows.size());
-        for (std::size_t at = start; at < stop; ++at) {
-            if (ivf.list_rows[at] < rows) found.push_back(ivf.list_rows[at]);
+}  // namespace
+
+/// Scans lists in blocks: while one block is scored, the next one's codes are on their way.
+class ListScan {
+  public:
+    ListScan(const IvfView& ivf, const IvfTask& task) : ivf_(ivf), task_(task), stride_(ivf.coding->stride()) {}
+
+    /// The nearest centroids that a walk left in the scratch, with their squared distances.
+    static void take_lists(const WalkQuery& query, const IvfTask& task, std::vector<Neighbor>& lists) {
+        const SearchScratch& scratch = *task.scratch;
+        const std::size_t probes = std::min<std::size_t>(std::max(1U, task.probes), scratch.pool_size_);
+        lists.clear();
+        for (std::size_t at = 0; at < probes; ++at) {
+            lists.push_back({query.squared_distance(scratch.pool_scores_[at]), scratch.pool_rows_[at]});
         }
     }
-    return found;
+
+    void run(std::span<const Neighbor> lists) {
+        SearchScratch& scratch = *task_.scratch;
+        const std::size_t walked = scratch.distance_count();
+        scratch.begin(0, std::clamp<std::size_t>(task_.kept, 1, pool_size_max));
+        if (scratch.new_scores_.size() < rows_per_block) scratch.new_scores_.resize(rows_per_block + lane_count);
+        Block ahead;
+        for (const Neighbor& list : lists) {
+            if (beyond(list.distance)) break;
+            const std::size_t stop = ivf_.list_ends[list.row];
+            for (std::size_t start = list.row == 0 ? 0 : ivf_.list_ends[list.row - 1]; start < stop; start += rows_per_block) {
+                const Block next{start, std::min(rows_per_block, stop - start)};
+                prefetch(ivf_.codes + next.start * stride_, next.count * stride_);
+                score(ahead);
+                ahead = next;
+            }
+        }
+        score(ahead);
+        scratch.scanned_ = walked + scored_;
+    }
+
+  private:
+    struct Block {
+        std::size_t start = 0, count = 0;
+    };
+
+    [[nodiscard]] bool beyond(float squared_distance) const noexcept {
+        const SearchScratch& scratch = *task_.scratch;
+        if (!(task_.slack > 0) || scratch.pool_size_ < task_.nearest) return false;
+        return squared_distance > task_.slack * task_.query->squared_distance(scratch.pool_scores_[task_.nearest - 1]);
+    }
+
+    void score(const Block& block) {
+        if (block.count == 0) return;
+        std::array<std::uint32_t, rows_per_block + lane_count> places;
+        const std::uint32_t* const listed = ivf_.list_rows.data() + block.start;
+        if (task_.passing == nullptr) {
+            std::iota(places.begin(), places.begin() + static_cast<std::ptrdiff_t>(block.count),
+                      static_cast<std::uint32_t>(block.start));
+            offer(places.data(), listed, block.count);
+            return;
+        }
+        std::array<std::uint32_t, rows_per_block + lane_count> rows;
+        std::size_t count = 0;
+        for (std::size_t at = 0; at < block.count; ++at) {
+            const std::uint32_t row = listed[at];
+            places[count] = static_cast<std::uint32_t>(block.start + at);
+            rows[count] = row;
+            count += (task_.passing[row / 32] >> (row % 32) & 1U) != 0 ? 1 : 0;
+        }
+        offer(places.data(), rows.data(), count);
+    }
+
+    void offer(const std::uint32_t* places, const std::uint32_t* rows, std::size_t count) {
+        scored_ += count;
+        SearchScratch& scratch = *task_.scratch;
+        task_.query->score(*ivf_.coding, ivf_.codes, ivf_.terms, {places, count}, scratch.new_scores_.data());
+        kernels::best().pool_offer(scratch.pool_scores_, scratch.pool_rows_, &scratch.pool_size_, scratch.capacity_,
+                                   std::numeric_limits<float>::infinity(), scratch.new_scores_.data(), rows, count);
+    }
+
+    const IvfView& ivf_;
+    const IvfTask& task_;
+    std::size_t stride_;
+    std::size_t scored_ = 0;
+};
+
+Result<Ivf> build_ivf(const Coding& coding, Metric metric, const CodeView& codes, const VectorSource& vectors,
+                      const IvfParameters& parameters, TaskRunner& runner, BuildControl& control) {
+    DVESP_ASSERT(codes.rows > 0);
+    try {
+        return build(coding, metric, codes, vectors, parameters, runner, control);
+    } catch (const std::bad_alloc&) {
+        return fail(ErrorCode::unavailable, "not enough memory to build the inverted file");
+    }
+}
+
+void search_ivf(const IvfView& ivf, std::span<const IvfTask> tasks) {
+    const std::uint32_t list_count = ivf.list_count();
+    std::vector<WalkQuery> queries;
+    std::vector<GraphTask> walks;
+    std::vector<std::uint32_t> everyone;
+    queries.reserve(tasks.size());
+    std::vector<Neighbor> lists;
+    const auto effort_of = [](const IvfTask& task) { return std::max(walk_slack * task.probes, double{walk_effort_min}); };
+    const auto is_walked = [&](const IvfTask& task) {
+        return ivf.walked && effort_of(task) < std::min<double>(walked_share_max * list_count, pool_size_max);
+    };
+    for (const IvfTask& task : tasks) {
+        queries.emplace_back(*ivf.centroids.coding, task.vector, task.unit);
+        if (is_walked(task)) walks.push_back({&queries.back(), static_cast<std::uint32_t>(effort_of(task)), task.scratch});
+    }
+    search_graph(ivf.centroids, walks);
+    for (std::size_t index = 0; index < tasks.size(); ++index) {
+        const IvfTask& task = tasks[index];
+        if (!is_walked(task)) {
+            if (everyone.empty()) {
+                everyone.resize(list_count);
+                std::iota(everyone.begin(), everyone.end(), 0U);
+            }
+            scan_codes(ivf.centroids, queries[index], everyone, std::min<std::size_t>(task.probes, pool_size_max),
+                       *task.scratch);
+        }
+        ListScan::take_lists(queries[index], task, lists);
+        ListScan(ivf, task).run(lists);
+    }
 }
 
 }  // namespace dvesp::index

@@ -43,6 +43,7 @@ void choose_rows(std::span<const std::uint32_t> found, std::size_t limit, const 
     out.damaged = false;
     for (const std::uint32_t row : found) {
         if (out.rows.size() == limit) return;
+        if (!out.rows.empty() && out.rows.back().second == row) continue;
         if (!predicate.accepts(row)) continue;
         const float* vector = vectors.vector(row);
         if (vector == nullptr) {

@@ -43,7 +43,8 @@ struct ChosenRows {
     std::vector<std::pair<const float*, std::uint32_t>> rows;
     bool damaged = false;  ///< a vector could not be read
 };
-/// The first `limit` (top_k at least) of `found` that `predicate` accepts.
+/// The first `limit` (top_k at least) of `found` that `predicate` accepts; a row that follows itself (it stood in two lists of
+/// an inverted file, with one score) counts once.
 void choose_rows(std::span<const std::uint32_t> found, std::size_t limit, const RowPredicate& predicate,
                  const VectorSource& vectors, std::uint32_t dimension, ChosenRows& out);
 /// The nearest top_k of them by exact distance; rows that repeat count once.

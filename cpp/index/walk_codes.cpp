@@ -55,15 +55,15 @@ WalkCoding::WalkCoding(Metric metric, std::uint32_t bits, std::vector<float> cen
     has_terms_ = metric == Metric::l2 || (metric == Metric::cosine && center_norm2 > center_share_min);
 }
 
-std::vector<WalkCoding> WalkCoding::train(Metric metric, std::uint32_t bits, std::uint32_t dimension, std::uint32_t rows,
-                                          const VectorSource& vectors) {
+std::optional<WalkCoding> WalkCoding::train(Metric metric, std::uint32_t bits, std::uint32_t dimension, std::uint32_t rows,
+                                            const VectorSource& vectors) {
     std::vector<double> sums(dimension, 0.0);
     std::vector<double> squares(dimension, 0.0);
     const std::uint32_t step = std::max(1U, rows / sample_rows_max);
     double count = 0;
     for (std::uint32_t row = 0; row < rows; row += step) {
         const float* vector = vectors.vector(row);
-        if (vector == nullptr) return {};
+        if (vector == nullptr) return std::nullopt;
         const auto scale = static_cast<double>(unit_scale(metric, vector, dimension));
         for (std::uint32_t index = 0; index < dimension; ++index) {
             const double value = static_cast<double>(vector[index]) * scale;
@@ -83,9 +83,7 @@ std::vector<WalkCoding> WalkCoding::train(Metric metric, std::uint32_t bits, std
         // What rounding left of a constant coordinate is no range.
         if (!(steps[index] > std::fabs(center[index]) * 1e-6F) || !std::isfinite(steps[index])) steps[index] = 0;
     }
-    std::vector<WalkCoding> trained;
-    trained.emplace_back(metric, bits, std::move(center), std::move(steps));
-    return trained;
+    return WalkCoding(metric, bits, std::move(center), std::move(steps));
 }
 
 std::size_t WalkCoding::stride() const noexcept { return block_count_ * kernels::code_block_bytes; }
@@ -131,7 +129,7 @@ void WalkQuery::score(const WalkCoding& coding, const std::uint8_t* codes, const
 }
 
 float WalkQuery::limit(float score, float slack) const noexcept {
-    const float squared = squared_base_ + 2 * code_scale_ * score;
+    const float squared = squared_distance(score);
     const float farthest = (slack * squared - squared_base_) / (2 * code_scale_);
     return slack > 0 && squared > 0 && std::isfinite(farthest) ? farthest : std::numeric_limits<float>::infinity();
 }

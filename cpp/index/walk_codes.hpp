@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -24,8 +25,8 @@ class WalkCoding {
     /// @param center,steps float32 [dimension] each; steps are 0 or more, 0 for a coordinate that never changes
     WalkCoding(Metric metric, std::uint32_t bits, std::vector<float> center, std::vector<float> steps);
     /// Centre and ranges from a sample of the rows. @return nothing when a vector is damaged
-    static std::vector<WalkCoding> train(Metric metric, std::uint32_t bits, std::uint32_t dimension, std::uint32_t rows,
-                                         const VectorSource& vectors);
+    static std::optional<WalkCoding> train(Metric metric, std::uint32_t bits, std::uint32_t dimension, std::uint32_t rows,
+                                           const VectorSource& vectors);
 
     [[nodiscard]] Metric metric() const noexcept { return metric_; }
     [[nodiscard]] std::uint32_t bits() const noexcept { return bits_; }
@@ -67,6 +68,8 @@ class WalkQuery {
     /// The score at which the estimated squared distance is `slack` times that of `score`; infinite when `slack` is 0 or the
     /// estimate is no distance.
     [[nodiscard]] float limit(float score, float slack) const noexcept;
+    /// The squared distance that a score stands for, about (of unit vectors for cosine); meaningless for dot products.
+    [[nodiscard]] float squared_distance(float score) const noexcept { return squared_base_ + 2 * code_scale_ * score; }
 
   private:
     void encode(const WalkCoding& coding, const float* query, float scale, bool centered);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint64_t seal_floats = std::uint64_t{16'384} * 384;  // docs/decisions/007
 constexpr std::uint32_t seal_rows_min = 4096, seal_rows_max = 65'536;
-constexpr std::size_t benches_max = 64;
+constexpr std::size_t workspaces_max = 64;
 constexpr std::uint64_t full_bytes_spare = std::uint64_t{4} << 20;
 constexpr std::uint32_t center_rows_min = 32, center_rows_max = 1024;
 
@@ -177,21 +177,21 @@ Result<void> Collection::check_whole() const {
     return {};
 }
 
-std::unique_ptr<SearchBench> Collection::take_bench() {
+std::unique_ptr<SearchWorkspace> Collection::take_workspace() {
     {
         const std::scoped_lock lock(mutex_);
-        if (!benches_.empty()) {
-            auto bench = std::move(benches_.back());
-            benches_.pop_back();
-            return bench;
+        if (!workspaces_.empty()) {
+            auto workspace = std::move(workspaces_.back());
+            workspaces_.pop_back();
+            return workspace;
         }
     }
-    return std::make_unique<SearchBench>();
+    return std::make_unique<SearchWorkspace>();
 }
 
-void Collection::give_bench(std::unique_ptr<SearchBench> bench) {
+void Collection::give_workspace(std::unique_ptr<SearchWorkspace> workspace) {
     const std::scoped_lock lock(mutex_);
-    if (benches_.size() < benches_max) benches_.push_back(std::move(bench));
+    if (workspaces_.size() < workspaces_max) workspaces_.push_back(std::move(workspace));
 }
 
 bool Collection::want_metric(Metric metric) noexcept {

@@ -56,7 +56,7 @@ struct Snapshot {
 
 /// Queries that are searched together, so that one computes while another waits for memory.
 inline constexpr std::size_t tile_queries = 16;
-using SearchBench = std::array<index::SearchScratch, tile_queries>;
+using SearchWorkspace = std::array<index::SearchScratch, tile_queries>;
 
 struct Location {
     Source* source = nullptr;
@@ -110,8 +110,8 @@ class Collection {
     void set_damage(std::string message);
     [[nodiscard]] Result<void> check_whole() const;
     /// Working memory for one tile of searches; give it back.
-    [[nodiscard]] std::unique_ptr<SearchBench> take_bench();
-    void give_bench(std::unique_ptr<SearchBench> bench);
+    [[nodiscard]] std::unique_ptr<SearchWorkspace> take_workspace();
+    void give_workspace(std::unique_ptr<SearchWorkspace> workspace);
     /// Remembers that searches ask for `metric`, so that graphs for it are built; true when that is news.
     bool want_metric(Metric metric) noexcept;
     [[nodiscard]] bool wants_metric(Metric metric) const noexcept;
@@ -137,7 +137,7 @@ class Collection {
     std::atomic<std::uint32_t> wanted_metrics_;
     mutable std::mutex mutex_;  ///< guards the two members below
     std::string damage_;
-    std::vector<std::unique_ptr<SearchBench>> benches_;
+    std::vector<std::unique_ptr<SearchWorkspace>> workspaces_;
 };
 
 }  // namespace dvesp::store

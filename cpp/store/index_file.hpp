@@ -25,6 +25,18 @@ struct LoadedGraph {
     index::GraphView view;
 };
 
+/// An inverted file that was copied out of its file, as a graph is.
+struct LoadedIvf {
+    LoadedIvf(index::WalkCoding walk_coding, std::size_t bytes)
+        : coding(std::move(walk_coding)), memory(AlignedBuffer::of_huge_pages(bytes)) {}
+
+    index::WalkCoding coding;
+    index::CodedRows centroids;
+    AlignedBuffer memory;  ///< codes, terms, list ends, list rows, links of the centroids
+    std::vector<std::uint32_t> entry_points;
+    index::IvfView view;
+};
+
 /// @threads any
 class IndexFile {
   public:
@@ -39,12 +51,14 @@ class IndexFile {
 
     [[nodiscard]] const Hash& file() const noexcept { return hash_; }
     [[nodiscard]] index::Metric metric() const noexcept { return metric_; }
-    [[nodiscard]] bool is_graph() const noexcept { return degree_ != 0; }
+    [[nodiscard]] bool is_graph() const noexcept { return is_graph_; }
     /// The graph, checked and copied into memory at first use. @errors corruption, unavailable (no memory)  @cost bytes of
     /// codes and links, once
     [[nodiscard]] Result<std::shared_ptr<const LoadedGraph>> graph() const;
-    /// The lists, checked against their block checksums at first use. @errors corruption
-    [[nodiscard]] Result<index::IvfView> ivf() const;
+    /// The lists, likewise.
+    [[nodiscard]] Result<std::shared_ptr<const LoadedIvf>> ivf() const;
+    /// Of an inverted file, float32 [lists, dimension]: where the next one may start from. @errors corruption
+    [[nodiscard]] Result<std::span<const float>> centroids() const;
     [[nodiscard]] const std::vector<index::CalibrationPoint>& calibration() const noexcept { return calibration_; }
     [[nodiscard]] const CheckedFile& checked_file() const noexcept { return *file_; }
     void declare_obsolete() noexcept { file_->declare_obsolete(); }
@@ -52,18 +66,23 @@ class IndexFile {
   private:
     IndexFile() = default;
     [[nodiscard]] Error damaged(const char* what) const;
-    [[nodiscard]] Result<void> check_sizes(std::uint32_t rows, std::uint32_t dimension) const;
+    [[nodiscard]] Result<void> check_sizes() const;
+    [[nodiscard]] Result<void> check_graph_sizes() const;
+    [[nodiscard]] Result<index::WalkCoding> walk_coding() const;
     [[nodiscard]] Result<std::shared_ptr<const LoadedGraph>> load_graph() const;
+    [[nodiscard]] Result<std::shared_ptr<const LoadedIvf>> load_ivf() const;
 
     std::unique_ptr<CheckedFile> file_;
     Hash hash_{};
     index::Metric metric_ = index::Metric::cosine;
-    std::uint32_t degree_ = 0;  ///< 0: an inverted file
+    bool is_graph_ = true;
+    std::uint32_t degree_ = 0;  ///< of the graph, or of the centroids' own
     std::uint32_t walk_bits_ = 0;
     std::uint32_t rows_ = 0;
     std::uint32_t dimension_ = 0;
-    mutable std::mutex graph_mutex_;  ///< guards graph_; held while it is loaded
+    mutable std::mutex load_mutex_;  ///< guards what follows; held while it is loaded
     mutable std::shared_ptr<const LoadedGraph> graph_;
+    mutable std::shared_ptr<const LoadedIvf> ivf_;
     std::vector<index::CalibrationPoint> calibration_;
 };
 

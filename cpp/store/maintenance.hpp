@@ -54,11 +54,12 @@ class Maintenance {
     [[nodiscard]] std::vector<IndexedSegment> pick_merge(const Collection& collection) const;
     Result<void> merge(Collection& collection, const std::vector<IndexedSegment>& inputs, TaskRunner& runner);
     [[nodiscard]] std::optional<Metric> missing_index(const Collection& collection, const IndexedSegment& segment) const;
+    /// @param before the largest segment that a merge replaces: where k-means may start from; nullptr = none
     Result<std::shared_ptr<IndexFile>> build_index(const Collection& collection, const Segment& segment, Metric metric,
-                                                   TaskRunner& runner);
+                                                   const IndexedSegment* before, TaskRunner& runner);
     Result<void> add_missing_indexes(Collection& collection, TaskRunner& runner);
     Result<std::vector<std::shared_ptr<IndexFile>>> build_all_indexes(const Collection& collection, const Segment& segment,
-                                                                      TaskRunner& runner);
+                                                                      const IndexedSegment* before, TaskRunner& runner);
     Result<void> publish_segment(Collection& collection, const std::vector<std::shared_ptr<const Source>>& replaced,
                                  const std::vector<std::vector<std::uint32_t>>& new_rows, IndexedSegment segment,
                                  std::optional<FrozenHead> sealed);

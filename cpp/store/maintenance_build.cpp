@@ -32,6 +32,17 @@ class CancelBackground {
     std::unique_lock<std::mutex> lock_;
 };
 
+/// Of the index that a merge replaces, if it is an inverted file: most rows are where they were.
+std::span<const float> known_centroids(const IndexedSegment* before, Metric metric) {
+    if (before == nullptr) return {};
+    for (const auto& file : before->indexes) {
+        if (file->is_graph() || file->metric() != metric) continue;
+        const auto centroids = file->centroids();
+        if (centroids.ok()) return *centroids;
+    }
+    return {};
+}
+
 }  // namespace
 
 std::vector<IndexedSegment> Maintenance::pick_merge(const Collection& collection) const {
@@ -71,7 +82,7 @@ std::optional<Metric> Maintenance::missing_index(const Collection& collection, c
 }
 
 Result<std::shared_ptr<IndexFile>> Maintenance::build_index(const Collection& collection, const Segment& segment, Metric metric,
-                                                            TaskRunner& runner) {
+                                                            const IndexedSegment* before, TaskRunner& runner) {
     const CollectionConfig& config = collection.config();
     DVESP_ASSIGN(const index::CodeView codes, segment.codes());
     index::BuildControl& control = database_.build_control_;
@@ -87,7 +98,8 @@ Result<std::shared_ptr<IndexFile>> Maintenance::build_index(const Collection& co
         DVESP_ASSIGN(written,
                      IndexFile::write(*database_.ports_.files, unique(), segment.file(), segment.rows(), metric, *graph));
     } else {
-        auto ivf = index::build_ivf(segment.coding(), metric, codes, segment, config.list_count, runner, control);
+        auto ivf = index::build_ivf(segment.coding(), metric, codes, segment,
+                                    {config.list_count, known_centroids(before, metric)}, runner, control);
         database_.progress_.phase = "";
         if (!ivf.ok()) return ivf.error();
         DVESP_ASSIGN(written,
@@ -96,7 +108,11 @@ Result<std::shared_ptr<IndexFile>> Maintenance::build_index(const Collection& co
     DVESP_ASSIGN(auto file,
                  IndexFile::open(*database_.ports_.files, written.hash, segment.file(), segment.rows(), config.dimension));
     // The first search shall not wait for the copy; damage is reported where the graph is used.
-    if (file->is_graph()) static_cast<void>(file->graph().ok());
+    if (file->is_graph()) {
+        static_cast<void>(file->graph().ok());
+    } else {
+        static_cast<void>(file->ivf().ok());
+    }
     return file;
 }
 
@@ -105,7 +121,7 @@ Result<void> Maintenance::add_missing_indexes(Collection& collection, TaskRunner
     for (const IndexedSegment& segment : snapshot->segments) {
         IndexedSegment with = segment;
         while (const auto metric = missing_index(collection, with)) {
-            DVESP_ASSIGN(auto file, build_index(collection, *segment.segment, *metric, runner));
+            DVESP_ASSIGN(auto file, build_index(collection, *segment.segment, *metric, nullptr, runner));
             with.indexes.push_back(file);
             DVESP_TRY(database_.exclusively([&]() -> Result<void> {
                 const auto before = collection.snapshot();
@@ -126,10 +142,12 @@ Result<void> Maintenance::add_missing_indexes(Collection& collection, TaskRunner
 }
 
 Result<std::vector<std::shared_ptr<IndexFile>>> Maintenance::build_all_indexes(const Collection& collection,
-                                                                               const Segment& segment, TaskRunner& runner) {
+                                                                               const Segment& segment,
+                                                                               const IndexedSegment* before,
+                                                                               TaskRunner& runner) {
     IndexedSegment with{std::shared_ptr<Segment>(const_cast<Segment*>(&segment), [](Segment*) {}), {}, 0};
     while (const auto metric = missing_index(collection, with)) {
-        DVESP_ASSIGN(auto file, build_index(collection, segment, *metric, runner));
+        DVESP_ASSIGN(auto file, build_index(collection, segment, *metric, before, runner));
         with.indexes.push_back(std::move(file));
     }
     return std::move(with.indexes);
@@ -150,7 +168,10 @@ Result<void> Maintenance::merge(Collection& collection, const std::vector<Indexe
     database_.progress_.phase = "";
     if (!built.ok()) return built.error();
     DVESP_ASSIGN(auto segment, Segment::open(*database_.ports_.files, built->file.hash));
-    auto indexes = build_all_indexes(collection, *segment, runner);
+    const auto largest = std::max_element(inputs.begin(), inputs.end(), [](const IndexedSegment& a, const IndexedSegment& b) {
+        return a.segment->rows() < b.segment->rows();
+    });
+    auto indexes = build_all_indexes(collection, *segment, &*largest, runner);
     if (!indexes.ok()) {
         const bool fresh = std::none_of(inputs.begin(), inputs.end(),
                                         [&](const auto& input) { return input.segment->file() == segment->file(); });

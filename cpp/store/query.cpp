@@ -19,6 +19,10 @@ constexpr double coded_scan_rows_min = 2000;
 constexpr std::size_t coded_scan_kept = 5, coded_scan_kept_min = 64;
 /// A scattered code costs about as much as this many codes in a row.
 constexpr double scattered_cost = 4;
+/// A code in a list costs as much as this share of a row in a scan: it is smaller, and compared once.
+constexpr double listed_cost = 0.7;
+/// Rows of lists computed exactly when calibration found no number that is enough.
+constexpr double most_reranked = 512;
 constexpr std::uint32_t calibrated_top_k = 10;
 
 class LiveRows final : public index::RowPredicate {
@@ -152,43 +156,64 @@ Result<void> SnapshotSearch::plan(Part& part) const {
     if (file == nullptr) return {};
     const double survivors = part.passing ? static_cast<double>(part.passing->rows().size()) : part.rows;
     if (part.passing && survivors < coded_scan_rows_min) return {};  // whatever effort was asked for: a scan is exact
-    // A graph is walked among the rows that pass; lists hold the others too.
-    double share = static_cast<double>(part.indexed->live_rows()) / part.rows;
-    if (!file->is_graph()) share *= survivors / part.rows;
-    share = std::max(share, 1e-6);
-    const std::optional<std::uint32_t> asked = file->is_graph() ? options_.ef : options_.nprobe;
+    return file->is_graph() ? plan_walk(part, *file) : plan_lists(part, *file);
+}
+
+Result<void> SnapshotSearch::plan_walk(Part& part, const IndexFile& file) const {
+    const double survivors = part.passing ? static_cast<double>(part.passing->rows().size()) : part.rows;
+    const double share = std::max(static_cast<double>(part.indexed->live_rows()) / part.rows, 1e-6);
     const std::optional<Setting> calibrated =
-        asked ? asked_effort(file->calibration(), *asked) : effort_for(file->calibration(), options_.recall);
+        options_.ef ? asked_effort(file.calibration(), *options_.ef) : effort_for(file.calibration(), options_.recall);
     if (!calibrated) return {};
     double effort = calibrated->effort;
-    const bool scattered = part.passing && survivors < walked_share_min * part.rows;
-    if (scattered && file->is_graph()) return plan_coded_scan(part, *file, survivors * share);
-    if (!asked) {
-        if (options_.top_k > calibrated_top_k && file->is_graph()) {
-            effort = std::max(effort, 1.5 * options_.top_k) + effort * 0.5;
-        }
+    if (part.passing && survivors < walked_share_min * part.rows) return plan_coded_scan(part, file, survivors * share);
+    if (!options_.ef) {
+        if (options_.top_k > calibrated_top_k) effort = std::max(effort, 1.5 * options_.top_k) + effort * 0.5;
         const double cost = effort / calibrated->effort * calibrated->distance_count / share;
-        if (part.passing && file->is_graph() && cost * filtered_walk_cost > survivors) {
-            return plan_coded_scan(part, *file, survivors * share);
-        }
+        if (part.passing && cost * filtered_walk_cost > survivors) return plan_coded_scan(part, file, survivors * share);
         if (cost * scattered_cost > survivors) return {};
         part.enough = std::min<double>(options_.top_k, survivors * 0.999);
     }
-    effort = std::ceil(std::max(1.0, effort / share));
-    if (file->is_graph()) {
-        effort = std::max<double>(effort, options_.top_k);
-        DVESP_ASSIGN(part.graph, file->graph());
-        // The settings were measured for ten: fewer take the same, for the nearest row is as hard to find as any.
-        const double ranks = std::max(options_.top_k, calibrated_top_k);
-        const double wanted = calibrated->reranked == 0 ? effort : calibrated->reranked * ranks / calibrated_top_k;
-        part.slack = static_cast<float>(calibrated->slack);
-        // Where the last living row that counts stands, about.
-        part.nearest = static_cast<std::uint32_t>(std::min<double>(std::ceil(ranks / share), index::pool_size_max));
-        part.reranked = static_cast<std::size_t>(std::ceil(std::max<double>(wanted, options_.top_k)));
-    }
-    part.way = file->is_graph() ? Way::graph : Way::ivf;
-    part.file = file;
+    effort = std::max<double>(std::ceil(std::max(1.0, effort / share)), options_.top_k);
+    DVESP_ASSIGN(part.graph, file.graph());
+    // The settings were measured for ten: fewer take the same, for the nearest row is as hard to find as any.
+    const double ranks = std::max(options_.top_k, calibrated_top_k);
+    const double wanted = calibrated->reranked == 0 ? effort : calibrated->reranked * ranks / calibrated_top_k;
+    part.slack = static_cast<float>(calibrated->slack);
+    // Where the last living row that counts stands, about.
+    part.nearest = static_cast<std::uint32_t>(std::min<double>(std::ceil(ranks / share), index::pool_size_max));
+    part.reranked = static_cast<std::size_t>(std::ceil(std::max<double>(wanted, options_.top_k)));
     part.effort = static_cast<std::uint32_t>(std::min<double>(effort, index::pool_size_max));
+    part.way = Way::graph;
+    return {};
+}
+
+Result<void> SnapshotSearch::plan_lists(Part& part, const IndexFile& file) const {
+    const double survivors = part.passing ? static_cast<double>(part.passing->rows().size()) : part.rows;
+    const double living = std::max(static_cast<double>(part.indexed->live_rows()) / part.rows, 1e-6);
+    const std::optional<Setting> calibrated =
+        options_.nprobe ? asked_effort(file.calibration(), *options_.nprobe) : effort_for(file.calibration(), options_.recall);
+    if (!calibrated) return {};
+    const double ranks = std::max(options_.top_k, calibrated_top_k);
+    double effort = calibrated->effort;
+    if (!options_.nprobe) {
+        // Lists hold the rows that do not pass, too; more neighbours lie in more lists.
+        effort = effort * std::sqrt(ranks / calibrated_top_k) / (living * survivors / part.rows);
+        const double cost = effort / calibrated->effort * calibrated->distance_count;
+        if (cost * listed_cost > (part.passing ? scattered_cost * survivors : survivors)) return {};
+        part.enough = std::min<double>(options_.top_k, survivors * 0.999);
+    }
+    DVESP_ASSIGN(part.ivf, file.ivf());
+    const double wanted = calibrated->reranked == 0 ? most_reranked : calibrated->reranked * ranks / calibrated_top_k;
+    part.reranked = static_cast<std::size_t>(std::ceil(std::max<double>(wanted, options_.top_k)));
+    part.slack = static_cast<float>(calibrated->slack);
+    const double nearest = index::IvfTask{}.nearest * ranks / calibrated_top_k / living;
+    part.nearest = static_cast<std::uint32_t>(std::min<double>(std::ceil(nearest), index::pool_size_max));
+    // A row stands in two lists; dead rows are in the pool as well.
+    const double kept = 1.6 * static_cast<double>(part.reranked) / living + 4;
+    part.kept = static_cast<std::size_t>(std::min<double>(kept, index::pool_size_max));
+    part.effort = static_cast<std::uint32_t>(std::min<double>(std::ceil(effort), part.ivf->view.list_count()));
+    part.way = Way::ivf;
     return {};
 }
 
@@ -204,16 +229,12 @@ Result<void> SnapshotSearch::search(const float* queries, std::span<std::vector<
     DVESP_ASSERT(hits.size() <= tile_queries);
     const std::size_t dim = collection_.config().dimension;
     for (const Part& part : parts_) {
-        if (part.way == Way::graph || part.way == Way::codes) {
-            DVESP_TRY(search_graph(part, queries, hits));
+        if (part.way != Way::scan) {
+            DVESP_TRY(search_pools(part, queries, hits));
             continue;
         }
         for (std::size_t index = 0; index < hits.size(); ++index) {
-            const float* query = queries + index * dim;
-            DVESP_ASSIGN(index::Reranked found, part.way == Way::ivf ? search_ivf(part, query) : scan_part(part, query));
-            if (part.way == Way::ivf && !found.damaged && static_cast<double>(found.nearest.size()) < part.enough) {
-                DVESP_ASSIGN(found, scan_part(part, query));
-            }
+            DVESP_ASSIGN(const index::Reranked found, scan_part(part, queries + index * dim));
             DVESP_TRY(add_hits(part, found, hits[index]));
         }
     }
@@ -274,28 +295,41 @@ Result<index::Reranked> SnapshotSearch::scan_part(const Part& part, const float*
     return scan.finish(*part.source);
 }
 
-Result<void> SnapshotSearch::search_graph(const Part& part, const float* queries, std::span<std::vector<Hit>> hits) const {
+void SnapshotSearch::fill_pools(const Part& part, const float* queries, std::span<index::SearchScratch> pools) const {
     const std::uint32_t dim = collection_.config().dimension;
     const bool unit = part.indexed->segment->unit_norms();
-    auto bench = collection_.take_bench();
+    const index::WalkCoding& coding = part.way == Way::ivf ? *part.ivf->view.coding : *part.graph->view.coding;
+    const std::uint32_t* bits = part.passing ? part.passing->bits() : nullptr;
     std::vector<index::WalkQuery> coded;
-    std::vector<index::GraphTask> tasks;
-    coded.reserve(hits.size());
-    tasks.reserve(hits.size());
-    for (std::size_t index = 0; index < hits.size(); ++index) {
-        coded.emplace_back(*part.graph->view.coding, queries + index * dim, unit);
-        tasks.push_back(
-            {&coded.back(), part.effort, &(*bench)[index], part.slack, part.nearest,
-             part.passing ? part.passing->bits() : nullptr,
-             part.passing ? std::span<const std::uint32_t>(part.passing->starts()) : std::span<const std::uint32_t>()});
-    }
-    if (part.way == Way::graph) {
-        index::search_graph(part.graph->view, tasks);
-    } else {
-        for (const index::GraphTask& task : tasks) {
-            index::scan_codes(part.graph->view, *task.query, part.passing->rows(), part.reranked, *task.scratch);
+    coded.reserve(pools.size());
+    for (std::size_t index = 0; index < pools.size(); ++index) coded.emplace_back(coding, queries + index * dim, unit);
+    if (part.way == Way::codes) {
+        for (std::size_t index = 0; index < pools.size(); ++index) {
+            index::scan_codes(part.graph->view, coded[index], part.passing->rows(), part.reranked, pools[index]);
         }
+    } else if (part.way == Way::ivf) {
+        std::vector<index::IvfTask> tasks;
+        for (std::size_t index = 0; index < pools.size(); ++index) {
+            tasks.push_back({queries + index * dim, &coded[index], unit, part.effort, part.slack, part.nearest, part.kept, bits,
+                             &pools[index]});
+        }
+        index::search_ivf(part.ivf->view, tasks);
+    } else {
+        const auto starts =
+            part.passing ? std::span<const std::uint32_t>(part.passing->starts()) : std::span<const std::uint32_t>();
+        std::vector<index::GraphTask> tasks;
+        for (std::size_t index = 0; index < pools.size(); ++index) {
+            tasks.push_back({&coded[index], part.effort, &pools[index], part.slack, part.nearest, bits, starts});
+        }
+        index::search_graph(part.graph->view, tasks);
     }
+}
+
+Result<void> SnapshotSearch::search_pools(const Part& part, const float* queries, std::span<std::vector<Hit>> hits) const {
+    const std::uint32_t dim = collection_.config().dimension;
+    auto workspace = collection_.take_workspace();
+    const std::span<index::SearchScratch> pools = std::span(*workspace).first(hits.size());
+    fill_pools(part, queries, pools);
     const LiveRows live(part.source->deaths, snapshot_->seq);
     std::optional<LivePassingRows> passing;
     if (part.passing) passing.emplace(part.source->deaths, snapshot_->seq, *part.passing);
@@ -304,7 +338,7 @@ Result<void> SnapshotSearch::search_graph(const Part& part, const float* queries
     std::array<index::ChosenRows, 2> chosen;
     const auto choose = [&](std::size_t index) {
         if (index == hits.size()) return;
-        index::choose_rows(tasks[index].scratch->found(), part.reranked, predicate, *part.source, dim, chosen[index % 2]);
+        index::choose_rows(pools[index].found(), part.reranked, predicate, *part.source, dim, chosen[index % 2]);
     };
     Result<void> outcome;
     choose(0);
@@ -317,22 +351,8 @@ Result<void> SnapshotSearch::search_graph(const Part& part, const float* queries
         if (!found->damaged && static_cast<double>(found->nearest.size()) < part.enough) found = scan_part(part, query);
         outcome = found.ok() ? add_hits(part, *found, hits[index]) : Result<void>(found.error());
     }
-    collection_.give_bench(std::move(bench));
+    collection_.give_workspace(std::move(workspace));
     return outcome;
-}
-
-Result<index::Reranked> SnapshotSearch::search_ivf(const Part& part, const float* query) const {
-    const index::CodedQuery coded(part.source->coding(), options_.metric, query, index::Margin::likely);
-    DVESP_ASSIGN(const index::IvfView ivf, part.file->ivf());
-    DVESP_ASSIGN(const index::CodeView codes, part.indexed->segment->codes());
-    const std::vector<std::uint32_t> rows = index::probed_rows(ivf, coded, part.effort, codes.rows);
-    const auto run = [&](const index::RowPredicate& predicate) {
-        index::FlatScan scan(coded, options_.top_k, predicate);
-        scan.scan_rows(codes.codes, rows);
-        return scan.finish(*part.source);
-    };
-    if (part.passing) return run(LivePassingRows(part.source->deaths, snapshot_->seq, *part.passing));
-    return run(LiveRows(part.source->deaths, snapshot_->seq));
 }
 
 namespace {

@@ -59,19 +59,22 @@ class SnapshotSearch {
         std::shared_ptr<const PassingRows> passing;  ///< of a segment with a filter
         std::unique_ptr<HeadFilter> head_filter;     ///< of a head with a filter
         Way way = Way::scan;
-        const IndexFile* file = nullptr;  ///< of graph and ivf
         std::shared_ptr<const LoadedGraph> graph;
+        std::shared_ptr<const LoadedIvf> ivf;
         std::uint32_t effort = 0;  ///< ef or nprobe
         float slack = 0;           ///< of graph: GraphTask
         std::uint32_t nearest = 0;
+        std::size_t kept = 0;      ///< of ivf: rows of the pool
         std::size_t reranked = 0;  ///< rows of the pool that are computed exactly
         double enough = 0;         ///< hits below which only a scan can fill the answer
     };
     SnapshotSearch(Collection& collection, std::shared_ptr<const Snapshot> snapshot, const SearchOptions& options);
     Result<void> plan(Part& part) const;
     Result<void> plan_coded_scan(Part& part, const IndexFile& file, double living) const;
-    Result<void> search_graph(const Part& part, const float* queries, std::span<std::vector<Hit>> hits) const;
-    Result<index::Reranked> search_ivf(const Part& part, const float* query) const;
+    Result<void> plan_walk(Part& part, const IndexFile& file) const;
+    Result<void> plan_lists(Part& part, const IndexFile& file) const;
+    Result<void> search_pools(const Part& part, const float* queries, std::span<std::vector<Hit>> hits) const;
+    void fill_pools(const Part& part, const float* queries, std::span<index::SearchScratch> pools) const;
     Result<index::Reranked> scan_part(const Part& part, const float* query) const;
     Result<void> add_hits(const Part& part, const index::Reranked& found, std::vector<Hit>& hits) const;
     void keep_nearest(std::vector<Hit>& hits) const;

@@ -49,7 +49,7 @@ class Verifier {
                 if (!ivf.ok()) {
                     add(ivf.error().message);
                 } else {
-                    check_lists(*index_file, *ivf, segment.segment->rows());
+                    check_lists(*index_file, (*ivf)->view, segment.segment->rows());
                 }
                 continue;
             }
@@ -116,15 +116,22 @@ class Verifier {
         if (unreached > 0) add(file.checked_file().name() + ": " + std::to_string(unreached) + " rows cannot be reached");
     }
 
+    /// Loading checked that rows are inside and ends rise; every row must be listed, at most twice and never twice in one list.
     void check_lists(const IndexFile& file, const index::IvfView& ivf, std::uint32_t rows) {
-        std::vector<bool> seen(rows, false);
-        for (const std::uint32_t row : ivf.list_rows) {
-            if (row >= rows || seen[row]) return add(file.checked_file().name() + ": a row is listed twice or outside");
-            seen[row] = true;
+        std::vector<std::uint32_t> last_list(rows, 0);
+        std::vector<std::uint8_t> times(rows, 0);
+        std::size_t at = 0;
+        for (std::uint32_t list = 0; list < ivf.list_count(); ++list) {
+            for (; at < ivf.list_ends[list]; ++at) {
+                const std::uint32_t row = ivf.list_rows[at];
+                if (times[row] == 2 || last_list[row] == list + 1)
+                    return add(file.checked_file().name() + ": a row is listed twice");
+                ++times[row];
+                last_list[row] = list + 1;
+            }
         }
-        const bool ends = std::is_sorted(ivf.list_ends.begin(), ivf.list_ends.end()) && !ivf.list_ends.empty() &&
-                          ivf.list_ends.back() == ivf.list_rows.size();
-        if (!ends || ivf.list_rows.size() != rows) add(file.checked_file().name() + ": the lists do not add up");
+        const auto missing = std::count(times.begin(), times.end(), 0);
+        if (missing > 0) add(file.checked_file().name() + ": " + std::to_string(missing) + " rows are in no list");
     }
 
     std::vector<std::string>& problems_;

@@ -1,7 +1,6 @@
 /// tests/fuzz/index_file_fuzz.cpp - libFuzzer target: no index file makes a search crash or answer a row that is not there.
 /// Input bytes: u8 kind (odd: graph) | u8 mode | file or sections. The file must say: segment 0, 16 rows of 4 coordinates.
 #include "fuzz/fuzz_support.hpp"
-#include "index/flat_scan.hpp"
 #include "store/index_file.hpp"
 
 using namespace dvesp;
@@ -38,7 +37,6 @@ void search(const store::IndexFile& file, const Fixture& fixture) {
     const Everyone everyone;
     index::SearchScratch scratch;
     const std::vector<float> query = {1, 0, -1, 2};
-    const index::CodedQuery coded(fixture.coding, file.metric(), query.data(), index::Margin::likely);
     for (const std::uint32_t effort : {1U, 3U, 100U, ~0U}) {
         if (file.is_graph()) {
             const auto graph = file.graph();
@@ -53,11 +51,12 @@ void search(const store::IndexFile& file, const Fixture& fixture) {
         } else {
             const auto ivf = file.ivf();
             if (!ivf.ok()) return;
-            const auto probed = index::probed_rows(*ivf, coded, effort, rows);
-            for (const std::uint32_t row : probed) require(row < rows);
-            index::FlatScan scan(coded, 5, everyone);
-            scan.scan_rows(fixture.codes.data(), probed);
-            require(scan.finish(fixture).nearest.size() <= 5);
+            const index::IvfView& view = (*ivf)->view;
+            const index::WalkQuery prepared(*view.coding, query.data(), false);
+            const index::IvfTask task{query.data(), &prepared, false, effort, effort == 3 ? 1.1F : 0, 5, 8, nullptr, &scratch};
+            index::search_ivf(view, {&task, 1});
+            require(scratch.found().size() <= 8);
+            for (const std::uint32_t row : scratch.found()) require(row < rows);
         }
     }
 }

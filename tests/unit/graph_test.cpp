@@ -5,7 +5,6 @@
 
 #include "index/flat_scan.hpp"
 #include "index/graph_builder.hpp"
-#include "index/ivf.hpp"
 #include "os/executor.hpp"
 #include "unit/graph_support.hpp"
 #include "unit/index_support.hpp"
@@ -13,14 +12,12 @@
 using dvesp::Prng;
 using dvesp::SerialRunner;
 using dvesp::index::build_graph;
-using dvesp::index::build_ivf;
 using dvesp::index::BuildControl;
 using dvesp::index::CalibrationPoint;
 using dvesp::index::CodedQuery;
 using dvesp::index::FlatScan;
 using dvesp::index::Graph;
 using dvesp::index::GraphTask;
-using dvesp::index::Ivf;
 using dvesp::index::Margin;
 using dvesp::index::Metric;
 using dvesp::index::no_row;
@@ -142,7 +139,7 @@ TEST_CASE("graph_search_of_a_tile_finds_what_single_searches_find") {
         queries.reserve(scratches.size());
         for (SearchScratch& scratch : scratches) {
             rows.push_back(static_cast<std::uint32_t>(prng.below(vectors.rows())));
-            queries.emplace_back(graph.coding.front(), vectors.vector(rows.back()), false);
+            queries.emplace_back(*graph.coded.coding, vectors.vector(rows.back()), false);
             tasks.push_back({&queries.back(), static_cast<std::uint32_t>(1 + prng.below(100)), &scratch});
         }
         search_graph(graph.view(), tasks);
@@ -164,55 +161,6 @@ TEST_CASE("graph_build_that_is_cancelled_says_so") {
     const auto graph = build_graph(coded.coding, Metric::l2, coded.view(), vectors, {}, runner, control);
     REQUIRE_FALSE(graph.ok());
     CHECK(graph.error().code == dvesp::ErrorCode::unavailable);
-    CHECK_FALSE(build_ivf(coded.coding, Metric::l2, coded.view(), vectors, 0, runner, control).ok());
-}
-
-TEST_CASE("ivf_lists_partition_the_rows") {
-    Prng prng(7);
-    SerialRunner runner;
-    for (const std::uint32_t rows : {1U, 5U, 300U, 2000U}) {
-        for (const std::uint32_t lists : {0U, 1U, 7U, 5000U}) {
-            const Vectors vectors(prng, rows, 12, {1, 0, 6, 0, 0});
-            const Coded coded(vectors, rows % 2 == 0);
-            BuildControl control;
-            const Ivf ivf = build_ivf(coded.coding, Metric::l2, coded.view(), vectors, lists, runner, control).value();
-            REQUIRE(std::is_sorted(ivf.list_ends.begin(), ivf.list_ends.end()));
-            REQUIRE(ivf.list_ends.back() == rows);
-            REQUIRE(ivf.centroids.size() == ivf.list_ends.size() * 12);
-            std::vector<std::uint32_t> sorted = ivf.list_rows;
-            std::sort(sorted.begin(), sorted.end());
-            std::vector<std::uint32_t> wanted(rows);
-            std::iota(wanted.begin(), wanted.end(), 0U);
-            REQUIRE(sorted == wanted);
-            const CodedQuery prepared(coded.coding, Metric::l2, vectors.vector(0), Margin::likely);
-            REQUIRE(dvesp::index::probed_rows(ivf.view(), prepared, ~0U, rows).size() == rows);
-        }
-    }
-}
-
-TEST_CASE("ivf_search_with_the_calibrated_effort_reaches_its_recall_on_new_queries") {
-    Prng prng(8);
-    SerialRunner runner;
-    for (const Metric metric : all_metrics) {
-        const Vectors everything(prng, 4100, 24, {1, 0, 50, 0, 0});
-        Vectors vectors(prng, 4000, 24, {1, 0, 0, 0, 0});
-        std::copy(everything.vector(0), everything.vector(4000), vectors.mutable_vector(0));
-        const Coded coded(vectors, metric == Metric::cosine);
-        BuildControl control;
-        const Ivf ivf = build_ivf(coded.coding, metric, coded.view(), vectors, 0, runner, control).value();
-        const std::uint32_t effort = effort_for(ivf.calibration, 0.99F);
-        const EveryRow all;
-        double recall = 0;
-        for (std::uint32_t query = 4000; query < everything.rows(); ++query) {
-            const CodedQuery prepared(coded.coding, metric, everything.vector(query), Margin::likely);
-            FlatScan scan(prepared, 10, all);
-            scan.scan_rows(coded.codes.data(), dvesp::index::probed_rows(ivf.view(), prepared, effort, vectors.rows()));
-            recall += dvesp::test::recall_of(scan.finish(vectors).nearest,
-                                             dvesp::test::brute_force(vectors, metric, everything.vector(query), 10, all));
-        }
-        CAPTURE(static_cast<int>(metric));
-        CHECK(recall / 100 > 0.95);
-    }
 }
 
 TEST_CASE("graph_walks_among_passing_rows_find_their_neighbours_and_nobody_else") {
@@ -235,7 +183,7 @@ TEST_CASE("graph_walks_among_passing_rows_find_their_neighbours_and_nobody_else"
         double scanned = 0;
         for (std::uint32_t number = 4000; number < everything.rows(); ++number) {
             const float* query = everything.vector(number);
-            const WalkQuery prepared(graph.coding.front(), query, false);
+            const WalkQuery prepared(*graph.coded.coding, query, false);
             const auto truth = dvesp::test::brute_force(vectors, Metric::l2, query, 10, some);
             const auto recall = [&] {
                 dvesp::index::ChosenRows chosen;
@@ -269,7 +217,7 @@ TEST_CASE("graph_of_numbers_at_the_end_of_float32_reaches_every_row") {
         const Graph graph = graph_over(coded, metric);
         CAPTURE(static_cast<int>(metric));
         CHECK(unreached(graph, vectors.rows()) == 0);
-        const WalkQuery query(graph.coding.front(), vectors.vector(0), false);
+        const WalkQuery query(*graph.coded.coding, vectors.vector(0), false);
         SearchScratch scratch;
         const GraphTask task{&query, 40, &scratch, 1.2F};
         search_graph(graph.view(), {&task, 1});
