@@ -24,17 +24,24 @@ from pathlib import Path
 
 import numpy as np
 
+# fmt: off
 PACKAGES = (
-    "dict-gcide dict-foldoc dict-jargon wordnet-base bible-kjv-text fortunes openjdk-17-doc libreoffice-help-en-us linux-doc-6.1 "
-    "python3.11-doc postgresql-doc-15 gimp-help-en octave-doc erlang-doc qtbase5-doc-html libboost1.74-doc manpages manpages-dev "
-    "debian-handbook developers-reference perl-doc nodejs-doc rust-doc sqlite3-doc cmake-doc git-doc maxima-doc llvm-14-doc"
-).split()
+    "dict-gcide", "dict-foldoc", "dict-jargon", "wordnet-base", "bible-kjv-text", "fortunes", "openjdk-17-doc",
+    "libreoffice-help-en-us", "linux-doc-6.1", "python3.11-doc", "postgresql-doc-15", "gimp-help-en", "octave-doc", "erlang-doc",
+    "qtbase5-doc-html", "libboost1.74-doc", "manpages", "manpages-dev", "debian-handbook", "developers-reference", "perl-doc",
+    "nodejs-doc", "rust-doc", "sqlite3-doc", "cmake-doc", "git-doc", "maxima-doc", "llvm-14-doc",
+)
+# fmt: on
 BLOCK, QUERIES = 8192, 1000
 WORDS_MIN, CHARACTERS_MAX, LETTERS_MIN = 4, 240, 0.8
 TEXT_SUFFIXES = (".html", ".htm", ".txt", ".rst", ".xhtml", ".adj", ".adv", ".noun", ".verb", "")
 BLOCK_TAG = re.compile(r"</?(?:p|li|dd|dt|td|th|tr|div|h[1-6]|br|pre|ul|ol|table|section|title)\b[^>]*>", re.IGNORECASE)
 HIDDEN = re.compile(r"<(script|style|pre)\b.*?</\1>", re.IGNORECASE | re.DOTALL)
-TAG, ROFF, SENTENCE = re.compile(r"<[^>]+>"), re.compile(r"^[.'].*$|\\f[BIRP]|\\", re.MULTILINE), re.compile(r"(?<=[.!?;:])\s+|\s+\|\s+")
+TAG, ROFF, SENTENCE = (
+    re.compile(r"<[^>]+>"),
+    re.compile(r"^[.'].*$|\\f[BIRP]|\\", re.MULTILINE),
+    re.compile(r"(?<=[.!?;:])\s+|\s+\|\s+"),
+)
 
 
 def main() -> int:
@@ -98,7 +105,8 @@ def _sentences(directory: Path) -> Iterator[str]:
             manual = re.fullmatch(r"\.[1-8][a-z]*", bare.suffix) is not None
             if path.is_symlink() or not (manual or bare.suffix in TEXT_SUFFIXES or path.suffix == ".dz"):
                 continue
-            raw = gzip.open(path).read() if path.suffix in (".gz", ".dz") else path.read_bytes()
+            raw = path.read_bytes()
+            raw = gzip.decompress(raw) if path.suffix in (".gz", ".dz") else raw
             if b"\0" in raw[:4096]:
                 continue
             text = raw.decode("utf-8", "replace")

@@ -52,15 +52,21 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="contenders, by names with commas between; all")
-    parser.add_argument("--sets", default="embeddings,manifold,clustered", help="which data")
+    parser.add_argument("--sets", default="embeddings,texts,manifold,clustered", help="which data; texts needs --texts")
+    parser.add_argument("--texts", type=Path, default=None, metavar="DIR", help="what benchmarks/real_texts.py left")
+    parser.add_argument("--text-rows", type=int, default=200_000)
+    parser.add_argument("--hdf5", type=Path, default=None, metavar="DIR", help="answers too, in the layout of ann-benchmarks")
     options = parser.parse_args()
     if common.run_task(options, {"measure": lambda task: _measure(options, task)}):
         return 0
     results: dict[str, Any] = {}
     environment = [f"{name}={value}" for name, value in (THREADS | HUGE_PAGES).items()]
     for name in options.sets.split(","):
+        if name == "texts" and not options.texts:
+            continue
         task = {"name": "measure", "set": name, "data": str(options.data) if options.data else None}
-        task |= {"rows": options.rows, "rounds": options.rounds, "only": options.only}
+        task |= {"rows": options.rows, "rounds": options.rounds, "only": options.only, "text_rows": options.text_rows}
+        task |= {"texts": options.texts and str(options.texts), "hdf5": options.hdf5 and str(options.hdf5)}
         results[name] = common.run_child(task, ["env", *environment], CHILD_TIMEOUT_S)
         _show(name, results[name])
     versions = {package: common.version_of(package) for package in ("hnswlib", "rabitqlib", "usearch", "faiss-cpu")}
@@ -75,6 +81,10 @@ def _data(task: dict[str, Any]) -> vectors.Vectors:
         return vectors.clustered(task["rows"], 384)
     if task["set"] == "manifold":
         return vectors.manifold(task["rows"], 384)
+    if task["set"] == "texts":
+        rows = np.load(Path(task["texts"]) / "real-texts.f16.npy", mmap_mode="r")[: task["text_rows"]].astype(np.float32)
+        queries = np.load(Path(task["texts"]) / "real-texts-queries.f16.npy").astype(np.float32)
+        return vectors.Vectors(rows, queries, f"sentences of manuals and dictionaries, {len(rows):,} embeddings")
     return vectors.load(task["data"], task["rows"])
 
 
@@ -99,7 +109,10 @@ def _measure(options: Any, task: dict[str, Any]) -> dict[str, Any]:
         curves: dict[str, list[list[dict[str, Any]]]] = {contender.name: [] for contender in contenders}
         for number in range(task["rounds"]):
             for contender in contenders if number % 2 == 0 else contenders[::-1]:
-                curves[contender.name].append(_curve(contender, truth))
+                answers: dict[str, Any] = {}
+                curves[contender.name].append(_curve(contender, truth, answers))
+                if task["hdf5"] and number == 0:
+                    _write_hdf5(Path(task["hdf5"]), task["set"], contender, curves[contender.name][0], answers, unit)
     at_recall = {
         name: [{str(recall): _rate_at(curve, recall) for recall in RECALLS} for curve in rounds]
         for name, rounds in curves.items()
@@ -118,8 +131,8 @@ def _measure(options: Any, task: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _curve(contender: Contender, truth: vectors.Truth) -> list[dict[str, Any]]:
-    """(recall, queries a CPU second) at each effort that matters."""
+def _curve(contender: Contender, truth: vectors.Truth, answers: dict[str, Any]) -> list[dict[str, Any]]:
+    """(recall, queries a CPU second) at each effort that matters; the first answers at each go into `answers`."""
     curve = []
     for effort in contender.efforts:
         key = str(effort)
@@ -133,11 +146,12 @@ def _curve(contender: Contender, truth: vectors.Truth) -> list[dict[str, Any]]:
             seconds = min(seconds, time.process_time() - cpu_before)
             wall = min(wall, time.perf_counter() - wall_before)
         if key not in contender.recalls:
-            contender.recalls[key] = truth.recall([[int(row) for row in answer] for answer in found])
+            answers[key] = [[int(row) for row in answer if row is not None] for answer in found]
+            contender.recalls[key] = truth.recall(answers[key])
         recall = contender.recalls[key]
         count = len(truth.vectors.queries)
         curve.append({"effort": effort, "recall": recall, "qps_cpu": count / seconds, "qps_wall": count / wall})
-        if recall > RECALL_ENOUGH:
+        if recall > RECALL_ENOUGH and not isinstance(effort, tuple):
             break
     return curve
 
@@ -145,12 +159,51 @@ def _curve(contender: Contender, truth: vectors.Truth) -> list[dict[str, Any]]:
 def _rate_at(curve: list[dict[str, Any]], recall: float) -> float | None:
     """Queries a second at `recall`, between the two efforts around it (logarithms of rate and of missing recall)."""
     points = sorted((point["recall"], point["qps_cpu"]) for point in curve)
+    # Of a sweep over two parameters only what no other setting beats.
+    points = [one for one in points if not any(other[0] >= one[0] and other[1] > one[1] for other in points)]
     for (low, fast), (high, slow) in itertools.pairwise(points):
         if low <= recall <= high and high > low:
             depth = [np.log(1 - min(value, 0.99999)) for value in (low, recall, high)]
             share = (depth[0] - depth[1]) / (depth[0] - depth[2])
             return float(np.exp(np.log(fast) + share * (np.log(slow) - np.log(fast))))
     return None
+
+
+def _write_hdf5(
+    directory: Path,
+    data_set: str,
+    contender: Contender,
+    curve: list[dict[str, Any]],
+    answers: dict[str, Any],
+    unit: vectors.Vectors,
+) -> None:
+    """A file for each setting, as ann-benchmarks stores a run: neighbors, distances, times, and the attributes it plots from."""
+    import h5py
+
+    for number, point in enumerate(curve):
+        found = answers.get(str(point["effort"]))
+        if found is None:
+            continue
+        neighbors = np.full((len(found), TOP_K), -1, np.int32)
+        for place, rows in enumerate(found):
+            neighbors[place, : len(rows[:TOP_K])] = rows[:TOP_K]
+        distances = 1 - np.einsum("qd,qkd->qk", unit.queries, unit.rows[neighbors])
+        distances[neighbors < 0] = np.inf
+        target = directory / data_set / str(TOP_K) / contender.name.replace(" ", "-") / f"{number:02d}.hdf5"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(target, "w") as file:
+            file.create_dataset("neighbors", data=neighbors)
+            file.create_dataset("distances", data=distances.astype(np.float32))
+            file.create_dataset("times", data=np.full(len(found), 1 / point["qps_wall"], np.float32))
+            attributes = {"algo": contender.name, "name": f"{contender.name}({point['effort']})", "dataset": data_set}
+            attributes |= {"distance": "angular", "count": TOP_K, "batch_mode": True, "run_count": REPEATS}
+            attributes |= {
+                "build_time": contender.build_cpu_s,
+                "best_search_time": 1 / point["qps_wall"],
+                "expect_extra": False,
+            }
+            attributes |= {"index_size": contender.bytes_per_vector * len(unit.rows) / 1024, "candidates": float(TOP_K)}
+            file.attrs.update(attributes)
 
 
 def _summary(rounds: list[dict[str, float | None]]) -> dict[str, list[float] | None]:
@@ -171,9 +224,10 @@ def _ratios(own: list[dict[str, float | None]], other: list[dict[str, float | No
     return _summary(pairs)
 
 
-def _dvesp(data: vectors.Vectors, directory: Path) -> Contender:
-    store = VectorStore(directory / f"store-{len(data.rows)}-{abs(hash(data.origin))}", progress=False)
-    store.create_collection("default", data.rows.shape[1], "cosine")
+def _filled(data: vectors.Vectors, directory: Path, kind: str) -> tuple[VectorStore, float, float]:
+    """A compacted store over the rows, the CPU seconds of its index and the index file's bytes a row."""
+    store = VectorStore(directory / f"store-{kind}", progress=False)
+    store.create_collection("default", data.rows.shape[1], "cosine", index=kind)
     for start in range(0, len(data.rows), 10_000):
         batch = data.rows[start : start + 10_000]
         store.upsert(batch, None, [str(start + row) for row in range(len(batch))])
@@ -181,16 +235,26 @@ def _dvesp(data: vectors.Vectors, directory: Path) -> Contender:
     watch = common.Stopwatch()
     store.compact()
     seconds = watch.read()["cpu_s"]
-    indexes = sorted((path.stat().st_size for path in directory.rglob("seg/*")), reverse=True)
-    graph_bytes = indexes[1] / len(data.rows)  # beside the segment itself
+    files = sorted((path.stat().st_size for path in (directory / f"store-{kind}").rglob("seg/*")), reverse=True)
+    return store, seconds, files[1] / len(data.rows)  # the largest is the segment itself
+
+
+def _dvesp(data: vectors.Vectors, directory: Path, kind: str = "hnsw") -> Contender:
+    store, seconds, index_bytes = _filled(data, directory, kind)
     codes_bytes = data.rows.shape[1] + 64
 
     def search(target: float) -> Any:
         found = store.search_batch(data.queries, top_k=TOP_K, include_vectors=False, params={"recall": target})
         return found.ids
 
-    note = f"hot: {graph_bytes:.0f} B (4-bit codes and links); int8 codes {codes_bytes} B and float32 rows are mapped"
-    return Contender("dvesp", search, TARGETS, seconds, graph_bytes + codes_bytes, note)
+    what = "codes and links" if kind == "hnsw" else "codes in two lists"
+    note = f"hot: {index_bytes:.0f} B ({what}); int8 codes {codes_bytes} B and float32 rows are mapped"
+    name = "dvesp" if kind == "hnsw" else "dvesp IVF"
+    return Contender(name, search, TARGETS, seconds, index_bytes + codes_bytes, note)
+
+
+def _dvesp_ivf(data: vectors.Vectors, directory: Path) -> Contender:
+    return _dvesp(data, directory, "ivf")
 
 
 def _hnswlib(data: vectors.Vectors, directory: Path) -> Contender:
@@ -263,13 +327,14 @@ def _faiss_ivf(data: vectors.Vectors, directory: Path) -> Contender:
         parameters = faiss.IndexRefineSearchParameters(k_factor=effort[1], base_index_params=lists)
         return index.search(data.queries, TOP_K, params=parameters)[1]
 
-    efforts = [(lists, factor) for factor in (4,) for lists in (8, 16, 32, 48, 64, 96, 128)]
+    efforts = [(lists, factor) for factor in (2, 4, 8) for lists in (8, 12, 16, 24, 32, 48, 64, 96, 128)]
     note = "IVF512, PQ fast scan of 4 bits, refined by float32"
     return Contender("faiss IVF", search, efforts, seconds, path.stat().st_size / len(data.rows), note)
 
 
 CONTENDERS: dict[str, Callable[[vectors.Vectors, Path], Contender]] = {
     "dvesp": _dvesp,
+    "dvesp IVF": _dvesp_ivf,
     "hnswlib": _hnswlib,
     "symphonyqg": _symphonyqg,
     "usearch bf16": _usearch,

@@ -41,6 +41,7 @@ void choose_rows(std::span<const std::uint32_t> found, std::size_t limit, const 
                  const VectorSource& vectors, std::uint32_t dimension, ChosenRows& out) {
     out.rows.clear();
     out.damaged = false;
+    vectors.expect(found.first(std::min(limit, found.size())));
     for (const std::uint32_t row : found) {
         if (out.rows.size() == limit) return;
         if (!out.rows.empty() && out.rows.back().second == row) continue;

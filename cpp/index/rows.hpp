@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 namespace dvesp::index {
 
@@ -23,6 +24,8 @@ class VectorSource {
     virtual ~VectorSource() = default;
     /// float32 [dimension], or nullptr when the bytes are damaged.
     [[nodiscard]] virtual const float* vector(std::uint32_t row) const noexcept = 0;
+    /// Says that these rows are read next, so that a disk can deliver them together. Advice only.
+    virtual void expect(std::span<const std::uint32_t> rows) const noexcept { static_cast<void>(rows); }
 };
 
 /// Says which rows may be answers: alive at the snapshot and passing the filter.

@@ -13,6 +13,7 @@
 #include <limits>
 #include <mutex>
 
+#include "os/memory.hpp"
 #include "os/system_error.hpp"
 
 namespace dvesp::os {
@@ -123,7 +124,8 @@ GuardSlot* take_slot() {
 
 class GuardedMapping final : public ports::Mapping {
   public:
-    GuardedMapping(void* memory, std::size_t size) : memory_(memory), size_(size), slot_(take_slot()) {
+    GuardedMapping(void* memory, std::size_t size)
+        : memory_(memory), size_(size), scarce_(size > memory_limit_bytes() / scarce_share), slot_(take_slot()) {
         const auto start = reinterpret_cast<std::uintptr_t>(memory);
         slot_->damaged.store(&damaged_, std::memory_order_release);
         slot_->end.store(start + round_up(size, page_bytes), std::memory_order_release);
@@ -140,9 +142,20 @@ class GuardedMapping final : public ports::Mapping {
     [[nodiscard]] ByteView bytes() const noexcept override { return {static_cast<const std::uint8_t*>(memory_), size_}; }
     [[nodiscard]] bool damaged() const noexcept override { return damaged_.load(std::memory_order_acquire); }
 
+    void will_read(ByteView part) const noexcept override {
+        const auto start = reinterpret_cast<std::uintptr_t>(part.data()) / page_bytes * page_bytes;
+        const auto stop = reinterpret_cast<std::uintptr_t>(part.data() + part.size());
+        madvise(reinterpret_cast<void*>(start), stop - start, MADV_WILLNEED);
+    }
+    void release() const noexcept override { madvise(memory_, size_, MADV_DONTNEED); }
+    [[nodiscard]] bool scarce() const noexcept override { return scarce_; }
+
   private:
+    static constexpr std::uint64_t scarce_share = 2;  ///< a file larger than the memory divided by this comes and goes
+
     void* memory_;
     std::size_t size_;
+    bool scarce_;
     std::atomic<bool> damaged_{false};
     GuardSlot* slot_;
 };

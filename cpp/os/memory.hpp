@@ -1,10 +1,15 @@
 /// os/memory.hpp - gives freed memory back to the system.
 #pragma once
 
+#include <cstdint>
+
 namespace dvesp::os {
 
 /// Returns what the allocator holds but nobody uses: worth it after work that made and freed many small blocks.
 /// @threads any  @cost milliseconds
 void release_free_memory() noexcept;
+
+/// What this process may use: the machine's memory, or less where a control group (v1 or v2) says so. Read once.
+[[nodiscard]] std::uint64_t memory_limit_bytes();
 
 }  // namespace dvesp::os

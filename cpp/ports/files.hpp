@@ -51,6 +51,12 @@ class Mapping {
     virtual ~Mapping() = default;
     [[nodiscard]] virtual ByteView bytes() const noexcept = 0;
     [[nodiscard]] virtual bool damaged() const noexcept = 0;
+    /// Starts to read `part`, a view into `bytes()`, if it is not in memory; returns at once. Advice only.
+    virtual void will_read(ByteView part) const noexcept { static_cast<void>(part); }
+    /// Unmaps the pages that are in memory; who touches one maps it again. Advice only. @threads any, beside readers
+    virtual void release() const noexcept {}
+    /// True when memory is too small to keep the whole file beside everything else: pages come and go.
+    [[nodiscard]] virtual bool scarce() const noexcept { return false; }
 };
 
 /// Held while the object lives; released by its destructor or the end of the process.

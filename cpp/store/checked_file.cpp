@@ -40,7 +40,10 @@ ByteView CheckedFile::section(codec::SectionId id) const noexcept {
 bool CheckedFile::check_block(std::size_t block) const noexcept {
     const std::uint64_t start = block * codec::block_bytes;
     const std::uint64_t stop = std::min<std::uint64_t>(footer_.blocks_end, start + codec::block_bytes);
-    const std::uint32_t crc = codec::crc32c(mapping_->bytes().subspan(start, stop - start));
+    const ByteView bytes = mapping_->bytes().subspan(start, stop - start);
+    // One read of the disk; touching the pages one by one would be sixteen.
+    if (block_states_[block].load(std::memory_order_relaxed) == unknown) mapping_->will_read(bytes);
+    const std::uint32_t crc = codec::crc32c(bytes);
     const auto wanted = codec::load<std::uint32_t>(mapping_->bytes().data() + footer_.crc_offset + block * 4);
     const bool whole = crc == wanted && !mapping_->damaged();
     block_states_[block].store(whole ? good : bad, std::memory_order_release);
@@ -56,6 +59,20 @@ bool CheckedFile::check(ByteView bytes) const noexcept {
         if (state == good ? mapping_->damaged() : state == bad || !check_block(block)) return false;
     }
     return true;
+}
+
+void CheckedFile::expect(ByteView bytes) const noexcept {
+    if (bytes.empty()) return;
+    const auto start = static_cast<std::size_t>(bytes.data() - mapping_->bytes().data());
+    const std::size_t last = (start + bytes.size() - 1) / codec::block_bytes;
+    for (std::size_t block = start / codec::block_bytes; block <= last; ++block) {
+        if (block_states_[block].load(std::memory_order_relaxed) != unknown) continue;
+        const std::uint64_t first = block * codec::block_bytes;
+        const std::uint64_t stop = std::min<std::uint64_t>(footer_.blocks_end, first + codec::block_bytes);
+        mapping_->will_read(mapping_->bytes().subspan(first, stop - first));
+        if (last == start / codec::block_bytes) return;
+    }
+    if (mapping_->scarce()) mapping_->will_read(bytes);
 }
 
 std::size_t CheckedFile::count_damaged_blocks() const noexcept {

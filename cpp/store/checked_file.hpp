@@ -25,6 +25,10 @@ class CheckedFile {
     [[nodiscard]] ByteView section(codec::SectionId id) const noexcept;
     /// True when every block under `bytes` (a view into the file) matches its checksum. @cost first touch reads them
     [[nodiscard]] bool check(ByteView bytes) const noexcept;
+    /// Says that `bytes` are read soon: what was never checked, or may have left memory, is on its way when this returns.
+    void expect(ByteView bytes) const noexcept;
+    /// Gives back the memory that reading the file took; advice only.
+    void release() const noexcept { mapping_->release(); }
     /// Checks every block again, bypassing what was checked before; returns how many are damaged.
     [[nodiscard]] std::size_t count_damaged_blocks() const noexcept;
     [[nodiscard]] ByteView bytes() const noexcept { return mapping_->bytes(); }

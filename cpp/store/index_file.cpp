@@ -192,6 +192,7 @@ Result<std::shared_ptr<const LoadedGraph>> IndexFile::graph() const {
     if (graph_) return graph_;
     try {
         DVESP_ASSIGN(graph_, load_graph());
+        file_->release();  // copied: the file's pages are not needed any more
     } catch (const std::bad_alloc&) {
         return fail(ErrorCode::unavailable,
                     file_->name() + ": not enough memory to load the graph; free some and search again");
@@ -234,6 +235,7 @@ Result<std::shared_ptr<const LoadedIvf>> IndexFile::ivf() const {
     if (ivf_) return ivf_;
     try {
         DVESP_ASSIGN(ivf_, load_ivf());
+        file_->release();
     } catch (const std::bad_alloc&) {
         return fail(ErrorCode::unavailable,
                     file_->name() + ": not enough memory to load the inverted lists; free some and search again");

@@ -107,6 +107,7 @@ Result<std::shared_ptr<IndexFile>> Maintenance::build_index(const Collection& co
     }
     DVESP_ASSIGN(auto file,
                  IndexFile::open(*database_.ports_.files, written.hash, segment.file(), segment.rows(), config.dimension));
+    segment.checked_file().release();  // building read all of it; searches need a small part
     // The first search shall not wait for the copy; damage is reported where the graph is used.
     if (file->is_graph()) {
         static_cast<void>(file->graph().ok());

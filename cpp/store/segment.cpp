@@ -129,6 +129,11 @@ std::optional<ByteView> Segment::slice(ByteView ends, ByteView values, std::uint
     return value;
 }
 
+void Segment::expect(std::span<const std::uint32_t> rows) const noexcept {
+    const std::uint64_t bytes = std::uint64_t{properties_.dimension} * 4;
+    for (const std::uint32_t row : rows) file_->expect(vectors_.subspan(row * bytes, bytes));
+}
+
 const float* Segment::vector(std::uint32_t row) const noexcept {
     const std::uint64_t bytes = std::uint64_t{properties_.dimension} * 4;
     const ByteView view = vectors_.subspan(row * bytes, bytes);

@@ -44,6 +44,7 @@ class Segment final : public Source {
     [[nodiscard]] bool unit_norms() const noexcept;
 
     [[nodiscard]] const float* vector(std::uint32_t row) const noexcept override;
+    void expect(std::span<const std::uint32_t> rows) const noexcept override;
     [[nodiscard]] Result<RowView> row(std::uint32_t row) const override;
     [[nodiscard]] std::optional<std::string_view> id(std::uint32_t row) const override;
     [[nodiscard]] std::optional<ByteView> metadata(std::uint32_t row) const override;

@@ -199,6 +199,26 @@ TEST_CASE("mapping_outlives_the_name_and_the_files_object") {
     }
 }
 
+TEST_CASE("mapping_reads_the_same_after_it_was_asked_for_and_released") {
+    for_each_implementation([](Files& files, Access access) {
+        auto file = files.create("data", 0, access).value();
+        for (std::size_t index = 0; index < 70; ++index) {
+            REQUIRE(file->write(index * page, filled(page, static_cast<std::uint8_t>(index)).bytes()).ok());
+        }
+        const auto mapping = files.map("data", true).value();
+        for (int round = 0; round < 3; ++round) {
+            mapping->will_read(mapping->bytes().subspan(17 * page + 11, 10));
+            mapping->will_read(mapping->bytes());
+            for (std::size_t index = 0; index < 70; ++index) {
+                REQUIRE(count_of(mapping->bytes().subspan(index * page, page), static_cast<std::uint8_t>(index)) == page);
+            }
+            mapping->release();
+        }
+        CHECK_FALSE(mapping->scarce());
+        CHECK_FALSE(mapping->damaged());
+    });
+}
+
 TEST_CASE("memory_mapping_keeps_its_bytes_when_the_file_outgrows_them") {
     auto files = dvesp::node::make_memory_files();
     CHECK_FALSE(files->durable());
