@@ -12,9 +12,11 @@ constexpr std::uint32_t held_out_share = 50;  ///< at most one row in so many
 constexpr float recall_enough = 0.9985F;
 /// More slack at one effort is not tried when the last step gave less recall than this; no limit at all always is.
 constexpr float recall_step_min = 0.0005F;
-/// Computing fewer rows exactly may cost this much recall, no more.
-constexpr float rerank_loss_max = 0.0005F;
-constexpr std::uint32_t rerank_counts[] = {12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512};
+/// Computing fewer rows exactly may cost this much recall, no more; and this much is nothing.
+constexpr float rerank_loss_max = 0.02F, rerank_loss_none = 0.0002F;
+constexpr std::uint32_t rerank_counts[] = {10, 11, 12, 13, 14, 16, 18, 20, 24, 28, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512};
+
+constexpr std::uint32_t rerank_count_most = 512;
 
 /// A held-out query, its exact answer, and which rows were found to be as near as that (ties count).
 struct Question {
@@ -82,7 +84,8 @@ class Calibration {
     }
     [[nodiscard]] bool empty() const noexcept { return truth_count_ == 0; }
 
-    Result<CalibrationPoint> measure(const Effort& effort) {
+    /// A point for each number of rows that may be computed exactly, the last one with as many as change nothing.
+    Result<std::vector<CalibrationPoint>> measure(const Effort& effort) {
         std::vector<std::uint64_t> found_at;
         std::uint64_t distance_count = 0;
         for (Question& question : questions_) {
@@ -93,14 +96,20 @@ class Calibration {
         CalibrationPoint point;
         point.effort = effort.effort;
         point.slack = effort.slack;
-        point.recall = share(sum_before(found_at, found_at.size()));
         point.distance_count = static_cast<std::uint32_t>(distance_count / questions_.size());
+        const float most = share(sum_before(found_at, found_at.size()));
+        std::vector<CalibrationPoint> points;
         for (const std::uint32_t count : rerank_counts) {
-            if (point.recall - share(sum_before(found_at, count)) > rerank_loss_max) continue;
             point.reranked = count;
-            break;
+            point.recall = share(sum_before(found_at, count));
+            if (most - point.recall > rerank_loss_max) continue;
+            points.push_back(point);
+            if (most - point.recall <= rerank_loss_none) return points;
         }
-        return point;
+        point.reranked = 0;
+        point.recall = most;
+        points.push_back(point);
+        return points;
     }
 
   private:
@@ -122,7 +131,8 @@ class Calibration {
 /// larger pool takes longer to keep in order.
 std::uint32_t cost_of(const CalibrationPoint& point) noexcept {
     constexpr std::uint32_t exact_distance_cost = 10;
-    return point.distance_count + exact_distance_cost * point.reranked + point.effort;
+    const std::uint32_t exact = point.reranked == 0 ? std::max(point.effort, rerank_count_most) : point.reranked;
+    return point.distance_count + exact_distance_cost * exact + point.effort;
 }
 
 /// Those that no cheaper one reaches.
@@ -155,10 +165,11 @@ Result<std::vector<CalibrationPoint>> calibrate(const Coding& coding, Metric met
     for (std::size_t at = 0; at < efforts.size(); ++at) {
         const bool same_effort = at > 0 && efforts[at].effort == efforts[at - 1].effort;
         if (saturated && same_effort && efforts[at].slack > 0) continue;
-        DVESP_ASSIGN(const CalibrationPoint point, calibration.measure(efforts[at]));
-        saturated = same_effort && point.recall - points.back().recall < recall_step_min;
-        points.push_back(point);
-        if (point.recall >= recall_enough && (at + 1 == efforts.size() || efforts[at + 1].effort != point.effort)) break;
+        DVESP_ASSIGN(const auto measured, calibration.measure(efforts[at]));
+        const float recall = measured.back().recall;
+        saturated = same_effort && recall - points.back().recall < recall_step_min;
+        points.insert(points.end(), measured.begin(), measured.end());
+        if (recall >= recall_enough && (at + 1 == efforts.size() || efforts[at + 1].effort != efforts[at].effort)) break;
     }
     return undominated(std::move(points));
 }
