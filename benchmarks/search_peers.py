@@ -177,7 +177,7 @@ def _write_hdf5(
     answers: dict[str, Any],
     unit: vectors.Vectors,
 ) -> None:
-    """A file for each setting, as ann-benchmarks stores a run: neighbors, distances, times, and the attributes it plots from."""
+    """A file for each setting, as ann-benchmarks stores a run: neighbors, distances, times, attributes."""
     import h5py
 
     for number, point in enumerate(curve):

@@ -24,6 +24,8 @@ constexpr std::uint32_t batch_rows_min = 64;
 constexpr std::uint32_t tile_rows = 16;
 constexpr std::uint32_t targets_per_piece = 256;
 constexpr std::uint64_t order_seed = 9;
+/// More entry points cost more than the steps that they spare (docs/decisions/008).
+constexpr std::size_t entry_points_max = 32, rows_per_entry_point = 512;
 /// How far from an unreachable row a list with room is looked for.
 constexpr std::size_t rescue_rows_max = 512;
 constexpr std::uint32_t pool_sizes[] = {12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512, 1024};
@@ -121,7 +123,9 @@ class GraphBuild {
         for (std::size_t left = order.size(); left > 1; --left) std::swap(order[left - 1], order[prng.below(left)]);
         std::stable_partition(order.begin(), order.end(), [&](std::uint32_t row) { return !held_out_.contains(row); });
         std::iter_swap(order.begin(), std::find(order.begin(), order.end(), middle));
-        graph_.entry_points = {middle};
+        // The first rows to be inserted are spread and well linked: scoring a few of them spares a walk its first steps.
+        const std::size_t entries = std::min<std::size_t>(entry_points_max, codes_.rows / rows_per_entry_point + 1);
+        graph_.entry_points.assign(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(entries));
         return order;
     }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/task.hpp"
+#include "store/filter_answers.hpp"
 #include "store/source.hpp"
 
 namespace dvesp::store {
@@ -111,6 +112,8 @@ class Head final : public Source {
     [[nodiscard]] Result<void> scan(index::FlatScan& scan, std::uint32_t bound) const override;
     [[nodiscard]] const index::Coding& coding() const noexcept override { return *coding_; }
     [[nodiscard]] std::string name() const override { return name_; }
+    /// @threads any
+    [[nodiscard]] std::shared_ptr<FilterAnswers> answers_of(ByteView filter) const { return filters_.answers_of(filter); }
 
   private:
     static constexpr std::uint32_t first_block_rows = 64, block_rows = 4096, growing_blocks = 7;
@@ -144,6 +147,7 @@ class Head final : public Source {
     std::atomic<std::uint64_t> bytes_{0};
     std::uint32_t rows_ = 0;
     std::uint32_t leaf_count_ = 0;
+    mutable FilterMemory filters_{rows_max};
 };
 
 }  // namespace dvesp::store

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cmath>
 
 namespace dvesp::store {
@@ -88,24 +87,21 @@ Setting asked_effort(const std::vector<index::CalibrationPoint>& calibration, st
 
 }  // namespace
 
-/// Evaluates the filter on head rows as they are asked for, once each.
+/// Evaluates the filter on head rows as they are asked for, once each for as long as the head remembers the filter.
 struct SnapshotSearch::HeadFilter final : index::RowPredicate {
-    HeadFilter(const Source& head, std::uint32_t rows, std::uint64_t seq, const Filter& wanted)
-        : source(head), live(head.deaths, seq), filter(wanted), answers(rows) {}
+    HeadFilter(const Head& head, std::uint64_t seq, const ParsedFilter& wanted)
+        : source(head), live(head.deaths, seq), filter(wanted.filter), answers(head.answers_of(wanted.bytes)) {}
     [[nodiscard]] bool accepts(std::uint32_t row) const noexcept override {
         if (!live.accepts(row)) return false;
-        std::uint8_t answer = answers[row].load(std::memory_order_relaxed);
-        if (answer == 0) {
+        return answers->passes(row, [&] {
             const auto metadata = source.metadata(row);
-            answer = metadata && matches(filter, *metadata) ? 2 : 1;
-            answers[row].store(answer, std::memory_order_relaxed);
-        }
-        return answer == 2;
+            return metadata && matches(filter, *metadata);
+        });
     }
     const Source& source;
     LiveRows live;
     const Filter& filter;
-    mutable std::vector<std::atomic<std::uint8_t>> answers;  ///< 0 unknown, 1 no, 2 yes
+    std::shared_ptr<FilterAnswers> answers;
 };
 
 SnapshotSearch::SnapshotSearch(Collection& collection, std::shared_ptr<const Snapshot> snapshot, const SearchOptions& options)
@@ -122,7 +118,7 @@ Result<std::unique_ptr<SnapshotSearch>> SnapshotSearch::prepare(Collection& coll
         Part part;
         part.source = &head;
         part.rows = rows;
-        if (filter != nullptr) part.head_filter = std::make_unique<HeadFilter>(head, rows, now.seq, filter->filter);
+        if (filter != nullptr) part.head_filter = std::make_unique<HeadFilter>(head, now.seq, *filter);
         search->parts_.push_back(std::move(part));
     };
     if (now.head) add_head(*now.head, now.head_rows);

@@ -256,3 +256,32 @@ TEST_CASE("head_and_frame_of_a_large_batch_are_the_same_whoever_takes_the_pieces
         CHECK(of_first.nearest[place].distance == of_second.nearest[place].distance);
     }
 }
+
+TEST_CASE("filter_answers_are_evaluated_once_and_forgotten_with_their_filter") {
+    store::FilterMemory memory(20'000);
+    const auto bytes = [](std::uint8_t number) { return std::vector<std::uint8_t>{1, 2, number}; };
+    int evaluated = 0;
+    const auto ask = [&](std::uint8_t filter, std::uint32_t row) {
+        return memory.answers_of(bytes(filter))->passes(row, [&] {
+            ++evaluated;
+            return row % (filter + 2U) == 0;
+        });
+    };
+    for (int pass = 0; pass < 3; ++pass) {
+        for (std::uint8_t filter = 0; filter < 8; ++filter) {
+            for (std::uint32_t row = 0; row < 20'000; row += 7) REQUIRE(ask(filter, row) == (row % (filter + 2U) == 0));
+        }
+    }
+    const int rows = (20'000 + 6) / 7;
+    CHECK(evaluated == 8 * rows);
+    CHECK(ask(0, 0));  // the filter asked longest ago is the newest now
+    CHECK(ask(8, 0));  // one more filter than are remembered: the second goes
+    CHECK(ask(0, 14));
+    CHECK(evaluated == 8 * rows + 1);
+    CHECK(ask(1, 0));
+    CHECK(evaluated == 8 * rows + 2);
+    const auto kept = memory.answers_of(bytes(3));
+    const auto huge = memory.answers_of(std::vector<std::uint8_t>(5000, 1));
+    CHECK(huge != memory.answers_of(std::vector<std::uint8_t>(5000, 1)));  // too long to be remembered
+    CHECK(kept == memory.answers_of(bytes(3)));
+}
