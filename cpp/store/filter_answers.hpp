@@ -19,7 +19,7 @@ class FilterAnswers {
 
     explicit FilterAnswers(std::uint32_t rows_max) : blocks_(rows_max / block_rows + 1) {}
     ~FilterAnswers() {
-        for (auto& block : blocks_) delete block.load(std::memory_order_relaxed);
+        for (auto& block : blocks_) const std::unique_ptr<Block> owned(block.load(std::memory_order_relaxed));
     }
     FilterAnswers(const FilterAnswers&) = delete;
     FilterAnswers& operator=(const FilterAnswers&) = delete;

@@ -1,6 +1,7 @@
 /// tests/fuzz/index_file_fuzz.cpp - libFuzzer target: no index file makes a search crash or answer a row that is not there.
 /// Input bytes: u8 kind (odd: graph) | u8 mode | file or sections. The file must say: segment 0, 16 rows of 4 coordinates.
 #include "fuzz/fuzz_support.hpp"
+#include "index/rerank.hpp"
 #include "store/index_file.hpp"
 
 using namespace dvesp;
