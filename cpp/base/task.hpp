@@ -15,6 +15,8 @@ class TaskRunner {
     [[nodiscard]] virtual std::size_t parallelism() const noexcept = 0;
     /// Calls `piece(0) .. piece(count-1)`, each once, in any order. `piece` must not throw. @threads any
     virtual void run(std::size_t count, const std::function<void(std::size_t)>& piece) = 0;
+    /// Called by long work every few milliseconds, so that a runner of background work can let others go first.
+    virtual void give_way() noexcept {}
 };
 
 /// Calls `work(first, last)` for ranges of at most `grain` that make up [0, count): in the caller alone when they are one.

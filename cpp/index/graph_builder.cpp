@@ -241,12 +241,16 @@ class GraphBuild {
         const std::size_t shares = std::min(workspaces_.size(), pieces);
         std::atomic<std::size_t> next{0};
         runner_.run(shares, [&](std::size_t share) {
-            for (std::size_t piece = next++; piece < pieces; piece = next++) work(piece, workspaces_[share]);
+            for (std::size_t piece = next++; piece < pieces; piece = next++) {
+                runner_.give_way();
+                work(piece, workspaces_[share]);
+            }
         });
     }
 
     Result<void> calibrate_partial() {
         const Probe probe = [this](const ProbeQuery& query, const Effort& effort) {
+            runner_.give_way();
             Workspace& workspace = workspaces_.front();
             const WalkQuery coded(*graph_.coded.coding, query.vector, false);
             GraphTask task{&coded, effort.effort, &workspace.scratches.front()};

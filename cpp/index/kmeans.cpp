@@ -123,7 +123,7 @@ class Assigner {
 template <class Visit>
 bool assign_all(Metric metric, const Centroids& centroids, std::size_t rows, const VectorSource& vectors, TaskRunner& runner,
                 BuildControl& control, Visit visit) {
-    constexpr std::size_t piece_rows = 1024;
+    constexpr std::size_t piece_rows = 256;
     const std::size_t shares = std::max<std::size_t>(1, runner.parallelism());
     std::atomic<std::size_t> next{0};
     std::atomic<bool> whole{true};
@@ -131,6 +131,7 @@ bool assign_all(Metric metric, const Centroids& centroids, std::size_t rows, con
         Assigner assigner(metric, centroids);
         for (std::size_t first = next.fetch_add(piece_rows); first < rows && whole && !control.cancelled;
              first = next.fetch_add(piece_rows)) {
+            runner.give_way();
             if (!assigner.assign(vectors, first, std::min(rows, first + piece_rows), visit)) whole = false;
         }
     });

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
@@ -139,13 +140,43 @@ class JobQueue {
     std::vector<std::thread> threads_;
 };
 
+/// Background work that pauses while a caller waits for its own: on a small machine both would share one core. It pauses no
+/// longer than it worked since, so that it goes on under any load.
+class BackgroundRunner final : public TaskRunner {
+  public:
+    BackgroundRunner(std::size_t helper_count, const std::atomic<int>& callers_waiting)
+        : pool_(helper_count, RunPool::Priority::low), callers_waiting_(callers_waiting) {}
+
+    [[nodiscard]] std::size_t parallelism() const noexcept override { return pool_.parallelism(); }
+    void run(std::size_t count, const std::function<void(std::size_t)>& piece) override { pool_.run(count, piece); }
+    void give_way() noexcept override {
+        if (callers_waiting_.load(std::memory_order_relaxed) == 0) return;
+        // Each thread keeps its own account; a new one starts with the longest pause that is allowed.
+        thread_local Instant resumed;
+        const Instant began = Clock::now();
+        const auto pause_max = std::min<Clock::duration>(began - resumed, longest_pause);
+        while (callers_waiting_.load(std::memory_order_relaxed) > 0 && Clock::now() - began < pause_max) {
+            std::this_thread::sleep_for(look_again);
+        }
+        resumed = Clock::now();
+    }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    static constexpr std::chrono::milliseconds longest_pause{50};
+    static constexpr std::chrono::microseconds look_again{300};
+
+    RunPool pool_;
+    const std::atomic<int>& callers_waiting_;
+};
+
 class ThreadExecutor final : public ports::Executor {
   public:
     ThreadExecutor(std::size_t background_threads, std::size_t parallelism)
         : owner_pid_(getpid()),
           parallelism_(std::max<std::size_t>(parallelism, 1)),
           pool_(std::make_unique<RunPool>(parallelism_ - 1, RunPool::Priority::normal)),
-          background_pool_(std::make_unique<RunPool>(std::max<std::size_t>(parallelism_ / 2, 1) - 1, RunPool::Priority::low)),
+          background_(std::make_unique<BackgroundRunner>(std::max<std::size_t>(parallelism_ / 2, 1) - 1, callers_waiting_)),
           jobs_(std::make_unique<JobQueue>(background_threads)) {}
 
     ~ThreadExecutor() override {
@@ -153,7 +184,7 @@ class ThreadExecutor final : public ports::Executor {
             // Joining threads that were not copied, or destroying what they wait on, would hang: the child leaks them.
             static_cast<void>(jobs_.release());
             static_cast<void>(pool_.release());
-            static_cast<void>(background_pool_.release());
+            static_cast<void>(background_.release());
         }
     }
     ThreadExecutor(const ThreadExecutor&) = delete;
@@ -164,8 +195,12 @@ class ThreadExecutor final : public ports::Executor {
     void run(std::size_t count, const std::function<void(std::size_t)>& piece) override {
         if (is_forked_child()) {
             for (std::size_t index = 0; index < count; ++index) piece(index);
-        } else {
+        } else if (count <= 1) {
             pool_->run(count, piece);
+        } else {
+            callers_waiting_.fetch_add(1, std::memory_order_relaxed);
+            pool_->run(count, piece);
+            callers_waiting_.fetch_sub(1, std::memory_order_relaxed);
         }
     }
     void post(Job job) override {
@@ -176,7 +211,7 @@ class ThreadExecutor final : public ports::Executor {
     }
     TaskRunner& background() noexcept override {
         if (is_forked_child()) return serial_;
-        return *background_pool_;
+        return *background_;
     }
     bool help() override { return !is_forked_child() && jobs_->help(); }
     void stop() override {
@@ -190,7 +225,8 @@ class ThreadExecutor final : public ports::Executor {
     std::size_t parallelism_;
     SerialRunner serial_;
     std::unique_ptr<RunPool> pool_;  // both outlive the jobs, which may call run
-    std::unique_ptr<RunPool> background_pool_;
+    std::atomic<int> callers_waiting_{0};
+    std::unique_ptr<BackgroundRunner> background_;
     std::unique_ptr<JobQueue> jobs_;
 };
 

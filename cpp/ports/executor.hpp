@@ -16,7 +16,8 @@ class Executor : public TaskRunner {
     virtual void post(std::function<void()> job) = 0;
     /// Queues `job` to run `delay_ms` from now at the earliest. @threads any
     virtual void post_after(std::uint64_t delay_ms, std::function<void()> job) = 0;
-    /// Runs the pieces of background work: on at most half of the threads (one at least), behind everything else.
+    /// Runs the pieces of background work: on at most half of the threads (one at least), behind everything else; its
+    /// give_way() pauses while `run` is busy with several pieces of somebody else.
     virtual TaskRunner& background() noexcept = 0;
     /// Lets a waiter make progress where there are no threads (simulation): runs one queued job in the caller and returns
     /// true, or false when there is none or when background threads do the work. @threads any

@@ -24,6 +24,7 @@ struct IndexedSegment {
     std::shared_ptr<Segment> segment;
     std::vector<std::shared_ptr<IndexFile>> indexes;
     std::uint32_t generation = 0;  ///< merges it went through
+    std::uint64_t sealed_ns = 0;   ///< Clock::monotonic_ns() when a head became it; 0: it was merged, or there at open
 
     [[nodiscard]] std::uint32_t live_rows() const noexcept { return segment->rows() - segment->deaths.count(); }
 };

@@ -110,7 +110,7 @@ bool Maintenance::has_work(Lane lane) {
         if (lane == Lane::seal) continue;
         if (!pick_merge(*collection).empty()) return true;
         for (const IndexedSegment& segment : snapshot->segments) {
-            if (missing_index(*collection, segment)) return true;
+            if (is_settled(segment) && missing_index(*collection, segment)) return true;
         }
     }
     return false;
@@ -150,7 +150,9 @@ Result<void> Maintenance::seal_oldest(Collection& collection) {
     DVESP_ASSIGN(const BuiltSegment built, build_segment(*database_.ports_.files, unique(), collection.config(),
                                                          {{frozen.head, frozen.rows}}, snapshot->seq, control));
     DVESP_ASSIGN(auto segment, Segment::open(*database_.ports_.files, built.file.hash));
-    return publish_segment(collection, {frozen.head}, built.new_rows, {std::move(segment), {}, 0}, frozen);
+    post_after(settling_ms, [this] { wake(); });
+    return publish_segment(collection, {frozen.head}, built.new_rows,
+                           {std::move(segment), {}, 0, database_.ports_.clock->monotonic_ns()}, frozen);
 }
 
 Result<void> Maintenance::publish_segment(Collection& collection, const std::vector<std::shared_ptr<const Source>>& replaced,

@@ -39,6 +39,7 @@ class Maintenance {
 
   private:
     struct Gate;
+    static constexpr std::uint64_t settling_ms = 3000;
     enum class Lane : std::uint8_t { seal, build };
     void run_lane(Lane lane);
     void schedule(Lane lane, std::uint64_t delay_ms);
@@ -53,11 +54,15 @@ class Maintenance {
     /// The segments that should become one now; fewer than two = none.
     [[nodiscard]] std::vector<IndexedSegment> pick_merge(const Collection& collection) const;
     Result<void> merge(Collection& collection, const std::vector<IndexedSegment>& inputs, TaskRunner& runner);
+    /// A segment that was just sealed may be merged at once with others that follow it, and an index of it be built for
+    /// nothing.
+    [[nodiscard]] bool is_settled(const IndexedSegment& segment) const;
     [[nodiscard]] std::optional<Metric> missing_index(const Collection& collection, const IndexedSegment& segment) const;
     /// @param before the largest segment that a merge replaces: where k-means may start from; nullptr = none
     Result<std::shared_ptr<IndexFile>> build_index(const Collection& collection, const Segment& segment, Metric metric,
                                                    const IndexedSegment* before, TaskRunner& runner);
-    Result<void> add_missing_indexes(Collection& collection, TaskRunner& runner);
+    enum class Which : std::uint8_t { settled, all };
+    Result<void> add_missing_indexes(Collection& collection, Which which, TaskRunner& runner);
     Result<std::vector<std::shared_ptr<IndexFile>>> build_all_indexes(const Collection& collection, const Segment& segment,
                                                                       const IndexedSegment* before, TaskRunner& runner);
     Result<void> publish_segment(Collection& collection, const std::vector<std::shared_ptr<const Source>>& replaced,

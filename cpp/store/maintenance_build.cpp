@@ -122,9 +122,14 @@ Result<std::shared_ptr<IndexFile>> Maintenance::build_index(const Collection& co
     return file;
 }
 
-Result<void> Maintenance::add_missing_indexes(Collection& collection, TaskRunner& runner) {
+bool Maintenance::is_settled(const IndexedSegment& segment) const {
+    return segment.sealed_ns == 0 || database_.ports_.clock->monotonic_ns() - segment.sealed_ns >= settling_ms * 1'000'000;
+}
+
+Result<void> Maintenance::add_missing_indexes(Collection& collection, Which which, TaskRunner& runner) {
     const auto snapshot = collection.snapshot();
     for (const IndexedSegment& segment : snapshot->segments) {
+        if (which == Which::settled && !is_settled(segment)) continue;
         IndexedSegment with = segment;
         while (const auto metric = missing_index(collection, with)) {
             DVESP_ASSIGN(auto file, build_index(collection, *segment.segment, *metric, nullptr, runner));
@@ -194,7 +199,7 @@ Result<void> Maintenance::build_work() {
         for (auto inputs = pick_merge(*collection); !inputs.empty() && !collection->dropped; inputs = pick_merge(*collection)) {
             DVESP_TRY(merge(*collection, inputs, runner));
         }
-        DVESP_TRY(add_missing_indexes(*collection, runner));
+        DVESP_TRY(add_missing_indexes(*collection, Which::settled, runner));
     }
     return {};
 }
@@ -210,7 +215,7 @@ Result<void> Maintenance::compact(Collection& collection) {
         dead += segment.segment->deaths.count();
     }
     if (inputs.size() > 1 || dead > 0) DVESP_TRY(merge(collection, inputs, *database_.ports_.executor));
-    DVESP_TRY(add_missing_indexes(collection, *database_.ports_.executor));
+    DVESP_TRY(add_missing_indexes(collection, Which::all, *database_.ports_.executor));
     return trim_log(LogTrim::everything);
 }
 

@@ -277,3 +277,33 @@ TEST_CASE("random_fills_every_byte_and_never_the_same") {
     CHECK(a != b);
     random->fill({});
 }
+
+TEST_CASE("background_work_gives_way_to_a_caller_but_not_for_ever") {
+    const auto executor = dvesp::os::make_executor(1, 2);
+    executor->background().give_way();  // nobody waits
+    std::atomic<bool> running{false};
+    std::atomic<bool> ended{false};
+    std::thread caller([&] {
+        executor->run(2, [&](std::size_t) {
+            running = true;
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        });
+        ended = true;
+    });
+    while (!running) std::this_thread::yield();
+    const auto began = std::chrono::steady_clock::now();
+    executor->background().give_way();
+    const auto paused = std::chrono::steady_clock::now() - began;
+    CHECK((ended || paused > std::chrono::milliseconds(4)));
+    caller.join();
+    // A caller that never ends: the pause does, and the next one is no longer than the work between them.
+    std::atomic<bool> stop{false};
+    std::thread endless([&] {
+        executor->run(2, [&](std::size_t) {
+            while (!stop) std::this_thread::yield();
+        });
+    });
+    for (int round = 0; round < 20; ++round) executor->background().give_way();
+    stop = true;
+    endless.join();
+}
