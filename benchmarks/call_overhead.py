@@ -1,7 +1,7 @@
 """What a call costs beside the search: single queries against batches, and Python against the native call inside it.
 
-Single and batched searches ask for the same recall and take turns; CPU time of one thread. The native time of a call is what its
-reply says (`metrics.time_ms`: validation, plan, search); the rest of the call's wall time is Python's.
+Single and batched searches ask for the same recall and take turns; CPU time of one thread. The native time of a call is what
+its reply says (`metrics.time_ms`: validation, plan, search); the rest of the call's wall time is Python's.
 """
 
 from __future__ import annotations

@@ -183,7 +183,7 @@ def _public_words(words: Sequence[str]) -> list[str]:
     hidden = False
     for word in words:
         shown.append("DIR" if hidden else word)
-        hidden = word in ("--data", "--scratch", "--json", "--plot")
+        hidden = word in ("--data", "--scratch", "--json", "--plot", "--texts", "--keep", "--hdf5")
     return shown
 
 

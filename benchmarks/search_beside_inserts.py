@@ -24,7 +24,7 @@ TOP_K, STALL_S, PAUSE_S, BATCH = 10, 0.05, 0.002, 100
 
 def main() -> int:
     """Measures both and writes the report."""
-    parser = common.parser("concurrent", __doc__ or "")
+    parser = common.parser("search_beside_inserts", __doc__ or "")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=20, help="of each part")
     parser.add_argument("--searchers", type=int, default=4)

@@ -2,13 +2,14 @@
 #include "index/calibration.hpp"
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 namespace dvesp::index {
 namespace {
 
-constexpr std::uint32_t held_out_count_max = 256;
-constexpr std::uint32_t held_out_share = 50;  ///< at most one row in so many
+constexpr std::uint32_t held_out_count_max = 512;
+constexpr std::uint32_t held_out_share = 25;  ///< at most one row in so many
 constexpr float recall_enough = 0.9985F;
 /// More slack at one effort is not tried when the last step gave less recall than this; no limit at all always is.
 constexpr float recall_step_min = 0.0005F;
@@ -17,6 +18,13 @@ constexpr float rerank_loss_max = 0.02F, rerank_loss_none = 0.0002F;
 constexpr std::uint32_t rerank_counts[] = {10, 11, 12, 13, 14, 16, 18, 20, 24, 28, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512};
 
 constexpr std::uint32_t rerank_count_most = 512;
+
+/// A setting and its recall on the two halves of the questions. Of many settings the best on one half are partly the lucky
+/// ones: `point.recall`, of the first half, decides which are kept, and `checked`, of the second, says what they are worth.
+struct Measured {
+    CalibrationPoint point;
+    float checked = 0;
+};
 
 /// A held-out query, its exact answer, and which rows were found to be as near as that (ties count).
 struct Question {
@@ -77,54 +85,55 @@ class Calibration {
             Reranked truth = scan.finish(vectors_);
             if (truth.damaged) return damaged();
             if (truth.nearest.empty()) continue;
-            truth_count_ += truth.nearest.size();
+            truth_counts_[questions_.size() % 2] += truth.nearest.size();
             questions_.push_back({{vector, &coded_.back()}, std::move(truth.nearest), {}});
         }
         return {};
     }
-    [[nodiscard]] bool empty() const noexcept { return truth_count_ == 0; }
+    [[nodiscard]] bool empty() const noexcept { return truth_counts_[0] == 0 || truth_counts_[1] == 0; }
 
     /// A point for each number of rows that may be computed exactly, the last one with as many as change nothing.
-    Result<std::vector<CalibrationPoint>> measure(const Effort& effort) {
-        std::vector<std::uint64_t> found_at;
+    Result<std::vector<Measured>> measure(const Effort& effort) {
+        std::array<std::vector<std::uint64_t>, 2> found_at;
         std::uint64_t distance_count = 0;
-        for (Question& question : questions_) {
-            const ProbeHits hits = probe_(question.query, effort);
+        for (std::size_t index = 0; index < questions_.size(); ++index) {
+            const ProbeHits hits = probe_(questions_[index].query, effort);
             distance_count += hits.distance_count;
-            if (!add_places(question, hits.rows, vectors_, predicate_, found_at)) return damaged();
+            if (!add_places(questions_[index], hits.rows, vectors_, predicate_, found_at[index % 2])) return damaged();
         }
-        CalibrationPoint point;
-        point.effort = effort.effort;
-        point.slack = effort.slack;
-        point.distance_count = static_cast<std::uint32_t>(distance_count / questions_.size());
-        const float most = share(sum_before(found_at, found_at.size()));
-        std::vector<CalibrationPoint> points;
+        const auto recall = [&](std::size_t half, std::size_t count) {
+            return static_cast<float>(sum_before(found_at[half], count)) / static_cast<float>(truth_counts_[half]);
+        };
+        Measured one;
+        one.point.effort = effort.effort;
+        one.point.slack = effort.slack;
+        one.point.distance_count = static_cast<std::uint32_t>(distance_count / questions_.size());
+        const float most = recall(0, found_at[0].size());
+        std::vector<Measured> measured;
         for (const std::uint32_t count : rerank_counts) {
-            point.reranked = count;
-            point.recall = share(sum_before(found_at, count));
-            if (most - point.recall > rerank_loss_max) continue;
-            points.push_back(point);
-            if (most - point.recall <= rerank_loss_none) return points;
+            one.point.reranked = count;
+            one.point.recall = recall(0, count);
+            one.checked = recall(1, count);
+            if (most - one.point.recall > rerank_loss_max) continue;
+            measured.push_back(one);
+            if (most - one.point.recall <= rerank_loss_none) return measured;
         }
-        point.reranked = 0;
-        point.recall = most;
-        points.push_back(point);
-        return points;
+        one.point.reranked = 0;
+        one.point.recall = most;
+        one.checked = recall(1, found_at[1].size());
+        measured.push_back(one);
+        return measured;
     }
 
   private:
     static Error damaged() { return fail(ErrorCode::corruption, "a vector is damaged"); }
-    [[nodiscard]] float share(std::uint64_t hits) const noexcept {
-        return static_cast<float>(hits) / static_cast<float>(truth_count_);
-    }
-
     const VectorSource& vectors_;
     HeldOut held_out_;
     NotHeldOut predicate_;
     const Probe& probe_;
     std::vector<CodedQuery> coded_;
     std::vector<Question> questions_;
-    std::uint64_t truth_count_ = 0;
+    std::array<std::uint64_t, 2> truth_counts_{};  ///< true neighbours of each half
 };
 
 /// In distances between codes, as measured: an exact distance reads eight times the bytes from pages that are far apart, and a
@@ -135,14 +144,39 @@ std::uint32_t cost_of(const CalibrationPoint& point) noexcept {
     return point.distance_count + exact_distance_cost * exact + point.effort;
 }
 
-/// Those that no cheaper one reaches.
-std::vector<CalibrationPoint> undominated(std::vector<CalibrationPoint> points) {
-    std::stable_sort(points.begin(), points.end(), [](const CalibrationPoint& a, const CalibrationPoint& b) {
-        return cost_of(a) < cost_of(b) || (cost_of(a) == cost_of(b) && a.recall > b.recall);
+/// Those that no cheaper one reaches on the first half, with their recall on the second, made to rise by averaging neighbours
+/// that do not (pool adjacent violators, Ayer et al. 1955).
+std::vector<CalibrationPoint> undominated(std::vector<Measured> measured) {
+    std::stable_sort(measured.begin(), measured.end(), [](const Measured& a, const Measured& b) {
+        const std::uint32_t cost_a = cost_of(a.point);
+        const std::uint32_t cost_b = cost_of(b.point);
+        return cost_a < cost_b || (cost_a == cost_b && a.point.recall > b.point.recall);
     });
     std::vector<CalibrationPoint> kept;
-    for (const CalibrationPoint& point : points) {
-        if (kept.empty() || point.recall > kept.back().recall) kept.push_back(point);
+    float best = -1;
+    struct Block {
+        double sum;
+        std::size_t count;
+    };
+    std::vector<Block> blocks;
+    for (const Measured& one : measured) {
+        if (one.point.recall <= best) continue;
+        best = one.point.recall;
+        kept.push_back(one.point);
+        blocks.push_back({static_cast<double>(one.checked), 1});
+        while (blocks.size() > 1) {
+            Block& last = blocks.back();
+            Block& before = blocks[blocks.size() - 2];
+            if (before.sum * static_cast<double>(last.count) < last.sum * static_cast<double>(before.count)) break;
+            before = {before.sum + last.sum, before.count + last.count};
+            blocks.pop_back();
+        }
+    }
+    std::size_t at = 0;
+    for (const Block& block : blocks) {
+        for (std::size_t number = 0; number < block.count; ++number) {
+            kept[at++].recall = static_cast<float>(block.sum / static_cast<double>(block.count));
+        }
     }
     return kept;
 }
@@ -159,15 +193,15 @@ Result<std::vector<CalibrationPoint>> calibrate(const Coding& coding, Metric met
                                                 const std::vector<Effort>& efforts, const Probe& probe) {
     Calibration calibration(vectors, held_out, probe);
     DVESP_TRY(calibration.ask(coding, metric, codes));
-    std::vector<CalibrationPoint> points;
-    if (calibration.empty()) return points;
+    std::vector<Measured> points;
+    if (calibration.empty()) return std::vector<CalibrationPoint>();
     bool saturated = false;
     for (std::size_t at = 0; at < efforts.size(); ++at) {
         const bool same_effort = at > 0 && efforts[at].effort == efforts[at - 1].effort;
         if (saturated && same_effort && efforts[at].slack > 0) continue;
         DVESP_ASSIGN(const auto measured, calibration.measure(efforts[at]));
-        const float recall = measured.back().recall;
-        saturated = same_effort && recall - points.back().recall < recall_step_min;
+        const float recall = measured.back().point.recall;
+        saturated = same_effort && recall - points.back().point.recall < recall_step_min;
         points.insert(points.end(), measured.begin(), measured.end());
         if (recall >= recall_enough && (at + 1 == efforts.size() || efforts[at + 1].effort != efforts[at].effort)) break;
     }

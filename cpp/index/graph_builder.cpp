@@ -28,7 +28,7 @@ constexpr std::uint64_t order_seed = 9;
 constexpr std::size_t entry_points_max = 32, rows_per_entry_point = 512;
 /// How far from an unreachable row a list with room is looked for.
 constexpr std::size_t rescue_rows_max = 512;
-constexpr std::uint32_t pool_sizes[] = {12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512, 1024};
+constexpr std::uint32_t pool_sizes[] = {12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024};
 constexpr std::uint32_t large_pool = 192;  ///< from here on only walks without limit are tried, for each costs a lot
 constexpr float slacks[] = {1.04F, 1.07F, 1.1F, 1.14F, 1.2F, 1.3F, 1.5F, 2.0F, 0.0F};  // 0: no limit
 

@@ -132,7 +132,7 @@ TEST_CASE("ivf_search_among_passing_rows_finds_their_neighbours_and_nobody_else"
         recall +=
             dvesp::test::recall_of(nearest, dvesp::test::brute_force(vectors, Metric::l2, vectors.vector(query), 10, third));
     }
-    CHECK(recall / 100 > 0.97);
+    CHECK(recall / 100 > 0.96);
 }
 
 TEST_CASE("ivf_is_the_same_with_any_number_of_threads") {
@@ -164,7 +164,7 @@ TEST_CASE("ivf_that_starts_from_old_centroids_follows_the_rows_that_moved") {
         for (std::uint32_t query = 0; query < 100; ++query) {
             recall += recall_of_search(next, after, Metric::l2, after.vector(query * 30), probes_for(next, 0.99F));
         }
-        CHECK(recall / 100 > 0.97);
+        CHECK(recall / 100 > 0.96);
         std::uint32_t largest = 0;
         std::uint32_t start = 0;
         for (const std::uint32_t end : next.list_ends) {
