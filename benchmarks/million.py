@@ -1,7 +1,7 @@
 """A million rows on one machine: loading, building, searching, opening, memory.
 
 Rows: `--texts DIR` takes the sentence embeddings that benchmarks/real_texts.py made; else they are made in pieces (a curved
-surface of 20 dimensions, vectors.manifold), so that memory holds the store and not the data. Truth: 200 queries, exact search
+surface of 20 dimensions, vectors.manifold), so that memory holds the store and not the data. Truth: 1,000 queries, exact search
 of the store once it is built, by the building process; 20 of them are checked against NumPy over all rows. With `--limit-mb`
 the searching process, its page cache included, lives in a control group of that size and starts with nothing cached.
 """
@@ -22,7 +22,7 @@ from dvesp import VectorStore
 LATENT, HIDDEN, PIECE, TOP_K = 20, 256, 50_000, 10
 TEXT_ROWS_MAX = 1_000_000
 QUERIES_PIECE = 10**6  # the number of the piece that queries come from
-TRUTHS, CHECKED = 200, 20
+TRUTHS, CHECKED = 1000, 20
 TRUTH, BUILT = "truth.json", "built.json"
 
 

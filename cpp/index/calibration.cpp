@@ -144,41 +144,31 @@ std::uint32_t cost_of(const CalibrationPoint& point) noexcept {
     return point.distance_count + exact_distance_cost * exact + point.effort;
 }
 
-/// Those that no cheaper one reaches on the first half, with their recall on the second, made to rise by averaging neighbours
-/// that do not (pool adjacent violators, Ayer et al. 1955).
+/// Those that no cheaper one reaches on the first half. Their recall is that of the first half less what it promised too much
+/// around them: settings differ little from the next, so the gaps between the halves are averaged over neighbours.
 std::vector<CalibrationPoint> undominated(std::vector<Measured> measured) {
+    constexpr std::size_t neighbors = 6;
     std::stable_sort(measured.begin(), measured.end(), [](const Measured& a, const Measured& b) {
         const std::uint32_t cost_a = cost_of(a.point);
         const std::uint32_t cost_b = cost_of(b.point);
         return cost_a < cost_b || (cost_a == cost_b && a.point.recall > b.point.recall);
     });
-    std::vector<CalibrationPoint> kept;
-    float best = -1;
-    struct Block {
-        double sum;
-        std::size_t count;
-    };
-    std::vector<Block> blocks;
+    std::vector<Measured> kept;
     for (const Measured& one : measured) {
-        if (one.point.recall <= best) continue;
-        best = one.point.recall;
-        kept.push_back(one.point);
-        blocks.push_back({static_cast<double>(one.checked), 1});
-        while (blocks.size() > 1) {
-            Block& last = blocks.back();
-            Block& before = blocks[blocks.size() - 2];
-            if (before.sum * static_cast<double>(last.count) < last.sum * static_cast<double>(before.count)) break;
-            before = {before.sum + last.sum, before.count + last.count};
-            blocks.pop_back();
-        }
+        if (kept.empty() || one.point.recall > kept.back().point.recall) kept.push_back(one);
     }
-    std::size_t at = 0;
-    for (const Block& block : blocks) {
-        for (std::size_t number = 0; number < block.count; ++number) {
-            kept[at++].recall = static_cast<float>(block.sum / static_cast<double>(block.count));
-        }
+    std::vector<CalibrationPoint> points;
+    for (std::size_t at = 0; at < kept.size(); ++at) {
+        const std::size_t first = at - std::min(at, neighbors);
+        const std::size_t last = std::min(kept.size(), at + neighbors + 1);
+        float gap = 0;
+        for (std::size_t near = first; near < last; ++near) gap += kept[near].point.recall - kept[near].checked;
+        CalibrationPoint point = kept[at].point;
+        point.recall = std::clamp(point.recall - gap / static_cast<float>(last - first), 0.0F, 1.0F);
+        if (!points.empty()) point.recall = std::max(point.recall, points.back().recall);
+        points.push_back(point);
     }
-    return kept;
+    return points;
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ class LivePassingRows final : public index::RowPredicate {
     const PassingRows& passing_;
 };
 
-/// How hard an index is searched, and what that costs, between calibrated points.
+/// How hard an index is searched, and what that costs.
 struct Setting {
     double effort = 0;
     double slack = 0;
@@ -55,22 +55,13 @@ struct Setting {
     double reranked = 0;
 };
 
-Setting between(const index::CalibrationPoint& low, const index::CalibrationPoint& high, double share) noexcept {
-    const auto mix = [share](double a, double b) { return a + (b - a) * share; };
-    return {mix(low.effort, high.effort), mix(static_cast<double>(low.slack), static_cast<double>(high.slack)),
-            mix(low.distance_count, high.distance_count),
-            low.reranked == 0 || high.reranked == 0 ? 0.0 : mix(low.reranked, high.reranked)};
-}
-
-/// The effort that reached `recall` on held-out rows, between calibrated points; nothing when none did.
+/// The cheapest setting that reached `recall` on held-out rows; nothing when none did. (What lies between two settings was not
+/// measured: mixing pool, slack and exact rows of neighbours reached less than either promised.)
 std::optional<Setting> effort_for(const std::vector<index::CalibrationPoint>& calibration, float recall) noexcept {
-    for (std::size_t at = 0; at < calibration.size(); ++at) {
-        const index::CalibrationPoint& high = calibration[at];
-        if (!(high.recall >= recall)) continue;
-        const index::CalibrationPoint& low = calibration[at == 0 ? 0 : at - 1];
-        if ((low.slack > 0) != (high.slack > 0)) return between(high, high, 1.0);  // 0 is no limit: nothing lies between
-        const double gap = static_cast<double>(high.recall) - static_cast<double>(low.recall);
-        return between(low, high, gap > 0 ? (static_cast<double>(recall) - static_cast<double>(low.recall)) / gap : 1.0);
+    for (const index::CalibrationPoint& point : calibration) {
+        if (!(point.recall >= recall)) continue;
+        return Setting{static_cast<double>(point.effort), static_cast<double>(point.slack),
+                       static_cast<double>(point.distance_count), static_cast<double>(point.reranked)};
     }
     return std::nullopt;
 }
