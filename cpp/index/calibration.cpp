@@ -148,6 +148,7 @@ std::uint32_t cost_of(const CalibrationPoint& point) noexcept {
 /// around them: settings differ little from the next, so the gaps between the halves are averaged over neighbours.
 std::vector<CalibrationPoint> undominated(std::vector<Measured> measured) {
     constexpr std::size_t neighbors = 6;
+    constexpr float few = 0.004F;  // where nearly nothing is missed, chance must not multiply it
     std::stable_sort(measured.begin(), measured.end(), [](const Measured& a, const Measured& b) {
         const std::uint32_t cost_a = cost_of(a.point);
         const std::uint32_t cost_b = cost_of(b.point);
@@ -161,10 +162,14 @@ std::vector<CalibrationPoint> undominated(std::vector<Measured> measured) {
     for (std::size_t at = 0; at < kept.size(); ++at) {
         const std::size_t first = at - std::min(at, neighbors);
         const std::size_t last = std::min(kept.size(), at + neighbors + 1);
-        float gap = 0;
-        for (std::size_t near = first; near < last; ++near) gap += kept[near].point.recall - kept[near].checked;
+        float missed = few;
+        float missed_when_checked = few;
+        for (std::size_t near = first; near < last; ++near) {
+            missed += 1 - kept[near].point.recall;
+            missed_when_checked += 1 - kept[near].checked;
+        }
         CalibrationPoint point = kept[at].point;
-        point.recall = std::clamp(point.recall - gap / static_cast<float>(last - first), 0.0F, 1.0F);
+        point.recall = std::max(0.0F, 1 - (1 - point.recall) * missed_when_checked / missed);
         if (!points.empty()) point.recall = std::max(point.recall, points.back().recall);
         points.push_back(point);
     }
