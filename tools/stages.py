@@ -71,6 +71,7 @@ def release_stages(fast: bool) -> list[Stage]:
     stages = [build("release"), Stage("unit", [["build/release/bin/unit_tests"]], "doctest", "build release")]
     if fast:
         return stages
+    stages.append(Stage("kernels on aarch64, emulated", [["tools/test_neon"]], "doctest"))
     for folder, name in (("sim", "power cuts"), ("crash", "kill -9")):
         commands = [[program] for program in programs(folder, "release")]
         if commands:
