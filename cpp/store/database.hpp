@@ -39,7 +39,7 @@ struct DatabaseOptions {
     std::uint64_t log_bytes_max = std::uint64_t{384} << 20;       ///< above this, the oldest unsealed collection is sealed
     std::uint32_t seal_rows = 0;                                  ///< 0 = Collection::seal_rows
     std::uint64_t idle_marker_ms = 100;
-    std::uint32_t index_rows_min = 0;  ///< smaller segments are scanned; 0: those with less than 4.5 MB of codes
+    std::uint32_t index_rows_min = 0;  ///< smaller segments are scanned; 0: those with less than 2 MB of codes
 };
 
 struct CollectionStatus {

@@ -23,6 +23,8 @@ constexpr double listed_cost = 0.7;
 /// Rows of lists computed exactly when calibration found no number that is enough.
 constexpr double most_reranked = 512;
 constexpr std::uint32_t calibrated_top_k = 10;
+/// Of what a target allows to miss, this share is kept back for what a few hundred held-out rows cannot tell.
+constexpr float recall_reserve = 0.1F;
 
 class LiveRows final : public index::RowPredicate {
   public:
@@ -58,8 +60,9 @@ struct Setting {
 /// The cheapest setting that reached `recall` on held-out rows; nothing when none did. (What lies between two settings was not
 /// measured: mixing pool, slack and exact rows of neighbours reached less than either promised.)
 std::optional<Setting> effort_for(const std::vector<index::CalibrationPoint>& calibration, float recall) noexcept {
+    const float promised = recall + recall_reserve * (1 - recall);
     for (const index::CalibrationPoint& point : calibration) {
-        if (!(point.recall >= recall)) continue;
+        if (!(point.recall >= promised)) continue;
         return Setting{static_cast<double>(point.effort), static_cast<double>(point.slack),
                        static_cast<double>(point.distance_count), static_cast<double>(point.reranked)};
     }
