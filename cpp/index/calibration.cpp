@@ -127,6 +127,7 @@ class Calibration {
 
   private:
     static Error damaged() { return fail(ErrorCode::corruption, "a vector is damaged"); }
+
     const VectorSource& vectors_;
     HeldOut held_out_;
     NotHeldOut predicate_;
@@ -144,8 +145,17 @@ std::uint32_t cost_of(const CalibrationPoint& point) noexcept {
     return point.distance_count + exact_distance_cost * exact + point.effort;
 }
 
-/// Those that no cheaper one reaches on the first half. Their recall is that of the first half less what it promised too much
-/// around them: settings differ little from the next, so the gaps between the halves are averaged over neighbours.
+/// Leaves at most calibration_points_max, evenly, the first and the last among them.
+void thin_out(std::vector<Measured>& kept) {
+    if (kept.size() <= calibration_points_max) return;
+    for (std::size_t at = 0; at < calibration_points_max; ++at) {
+        kept[at] = kept[at * (kept.size() - 1) / (calibration_points_max - 1)];
+    }
+    kept.resize(calibration_points_max);
+}
+
+/// Those that no cheaper one reaches on the first half. What they miss there is multiplied by how much more the second half
+/// misses around them: settings differ little from the next, so the halves are compared over neighbours.
 std::vector<CalibrationPoint> undominated(std::vector<Measured> measured) {
     constexpr std::size_t neighbors = 6;
     constexpr float few = 0.004F;  // where nearly nothing is missed, chance must not multiply it
@@ -158,6 +168,7 @@ std::vector<CalibrationPoint> undominated(std::vector<Measured> measured) {
     for (const Measured& one : measured) {
         if (kept.empty() || one.point.recall > kept.back().point.recall) kept.push_back(one);
     }
+    thin_out(kept);
     std::vector<CalibrationPoint> points;
     for (std::size_t at = 0; at < kept.size(); ++at) {
         const std::size_t first = at - std::min(at, neighbors);

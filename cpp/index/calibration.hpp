@@ -11,6 +11,8 @@
 namespace dvesp::index {
 
 inline constexpr std::uint32_t calibration_top_k = 10;
+/// More points are neither made nor read (docs/formats/segment.md).
+inline constexpr std::size_t calibration_points_max = 256;
 
 /// Every `step`-th row is held out: few enough to cost little, spread over the whole input.
 struct HeldOut {

@@ -170,6 +170,18 @@ class BackgroundRunner final : public TaskRunner {
     const std::atomic<int>& callers_waiting_;
 };
 
+/// Counts a caller while it lives, also when what it runs cannot start.
+class CallerWaits {
+  public:
+    explicit CallerWaits(std::atomic<int>& count) noexcept : count_(count) { count_.fetch_add(1, std::memory_order_relaxed); }
+    ~CallerWaits() { count_.fetch_sub(1, std::memory_order_relaxed); }
+    CallerWaits(const CallerWaits&) = delete;
+    CallerWaits& operator=(const CallerWaits&) = delete;
+
+  private:
+    std::atomic<int>& count_;
+};
+
 class ThreadExecutor final : public ports::Executor {
   public:
     ThreadExecutor(std::size_t background_threads, std::size_t parallelism)
@@ -198,9 +210,8 @@ class ThreadExecutor final : public ports::Executor {
         } else if (count <= 1) {
             pool_->run(count, piece);
         } else {
-            callers_waiting_.fetch_add(1, std::memory_order_relaxed);
+            const CallerWaits waits(callers_waiting_);
             pool_->run(count, piece);
-            callers_waiting_.fetch_sub(1, std::memory_order_relaxed);
         }
     }
     void post(Job job) override {

@@ -41,7 +41,7 @@ class LinuxFile final : public ports::File {
                 total_bytes += piece.size();
             }
             DVESP_TRY(write_all(offset, {vectors.data(), count}));
-            if (alignment_ == 1 && total_bytes >= early_bytes_min) write_back_early(offset, total_bytes);
+            if (alignment_ == 1 && total_bytes >= early_bytes_min) DVESP_TRY(write_back_early(offset, total_bytes));
             offset += total_bytes;
             pieces = pieces.subspan(count);
         }
@@ -96,15 +96,21 @@ class LinuxFile final : public ports::File {
     }
 
     /// Sends a large buffered write to the disk at once, and waits for the one before: the sync at the end of a file would send
-    /// all of it in one burst, and a log that syncs meanwhile would wait behind that. Advice only: sync() decides.
-    void write_back_early(std::uint64_t offset, std::uint64_t bytes) noexcept {
-        if (early_bytes_ > 0) {
-            sync_file_range(descriptor_.number(), static_cast<off_t>(early_offset_), static_cast<off_t>(early_bytes_),
-                            SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
-        }
-        sync_file_range(descriptor_.number(), static_cast<off_t>(offset), static_cast<off_t>(bytes), SYNC_FILE_RANGE_WRITE);
+    /// all of it in one burst, and a log that syncs meanwhile would wait behind that. The kernel reports a failed write to the
+    /// disk once: whoever learns of it here must pass it on, for sync() would not hear of it again.
+    Result<void> write_back_early(std::uint64_t offset, std::uint64_t bytes) {
+        constexpr unsigned int wait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+        if (early_bytes_ > 0) DVESP_TRY(sync_range(early_offset_, early_bytes_, wait));
         early_offset_ = offset;
         early_bytes_ = bytes;
+        return sync_range(offset, bytes, SYNC_FILE_RANGE_WRITE);
+    }
+
+    Result<void> sync_range(std::uint64_t offset, std::uint64_t bytes, unsigned int flags) {
+        const int outcome = sync_file_range(descriptor_.number(), static_cast<off_t>(offset), static_cast<off_t>(bytes), flags);
+        // A file system that does not know the call loses nothing but the early start.
+        const bool is_of_the_disk = outcome != 0 && (errno == EIO || errno == ENOSPC || errno == EDQUOT);
+        return is_of_the_disk ? system_error(errno, "write", name_) : Result<void>();
     }
 
     Result<void> write_all(std::uint64_t offset, std::span<iovec> vectors) {

@@ -1,4 +1,4 @@
-/// os/memory.hpp - gives freed memory back to the system.
+/// os/memory.hpp - the process and its memory: how much it may use, and giving back what it freed.
 #pragma once
 
 #include <cstdint>

@@ -8,13 +8,14 @@
 #include <cstring>
 #include <new>
 
+#include "index/calibration.hpp"
+
 namespace dvesp::store {
 namespace {
 
 using codec::SectionId;
 
 constexpr std::size_t index_properties_bytes = 32 + 8 + 4 + 4 + 4;
-constexpr std::size_t calibration_points_max = 256;
 constexpr std::size_t calibration_point_bytes = 20;
 
 template <class T>
@@ -56,7 +57,7 @@ std::vector<std::uint8_t> encode_calibration(const std::vector<index::Calibratio
 std::vector<index::CalibrationPoint> decode_calibration(ByteView bytes) {
     std::vector<index::CalibrationPoint> points;
     codec::Reader reader(bytes);
-    while (reader.left() >= calibration_point_bytes && points.size() < calibration_points_max) {
+    while (reader.left() >= calibration_point_bytes && points.size() < index::calibration_points_max) {
         index::CalibrationPoint point;
         point.effort = reader.number<std::uint32_t>();
         point.slack = std::bit_cast<float>(reader.number<std::uint32_t>());

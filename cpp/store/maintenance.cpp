@@ -150,9 +150,10 @@ Result<void> Maintenance::seal_oldest(Collection& collection) {
     DVESP_ASSIGN(const BuiltSegment built, build_segment(*database_.ports_.files, unique(), collection.config(),
                                                          {{frozen.head, frozen.rows}}, snapshot->seq, control));
     DVESP_ASSIGN(auto segment, Segment::open(*database_.ports_.files, built.file.hash));
-    post_after(settling_ms, [this] { wake(); });
-    return publish_segment(collection, {frozen.head}, built.new_rows,
-                           {std::move(segment), {}, 0, database_.ports_.clock->monotonic_ns()}, frozen);
+    const std::uint64_t sealed_ns = database_.ports_.clock->monotonic_ns();
+    auto published = publish_segment(collection, {frozen.head}, built.new_rows, {std::move(segment), {}, 0, sealed_ns}, frozen);
+    post_after(settling_ms, [this] { wake(); });  // after the instant was taken: when it runs, the segment is settled
+    return published;
 }
 
 Result<void> Maintenance::publish_segment(Collection& collection, const std::vector<std::shared_ptr<const Source>>& replaced,

@@ -69,14 +69,21 @@ std::optional<Setting> effort_for(const std::vector<index::CalibrationPoint>& ca
     return std::nullopt;
 }
 
-/// What an effort that the caller chose costs.
+/// What an effort that the caller chose costs. As many rows are computed exactly as the most careful setting computes: who
+/// chooses an effort wants the whole pool of it.
 Setting asked_effort(const std::vector<index::CalibrationPoint>& calibration, std::uint32_t effort) noexcept {
+    Setting setting{static_cast<double>(effort), 0, 0, 0};
     for (const index::CalibrationPoint& point : calibration) {
-        if (point.effort < effort) continue;
-        return {static_cast<double>(effort), 0, static_cast<double>(point.distance_count), static_cast<double>(point.reranked)};
+        if (point.effort >= effort && setting.distance_count == 0) setting.distance_count = point.distance_count;
+        if (point.reranked == 0) return {setting.effort, 0, setting.distance_count, 0};
+        setting.reranked = std::max<double>(setting.reranked, point.reranked);
     }
-    const double reranked = calibration.empty() ? 0.0 : static_cast<double>(calibration.back().reranked);
-    return {static_cast<double>(effort), 0, 0, reranked};
+    return setting;
+}
+
+/// The setting for a search that asks for an effort, or else for a recall.
+std::optional<Setting> setting_for(const IndexFile& file, std::optional<std::uint32_t> asked, float recall) noexcept {
+    return asked ? asked_effort(file.calibration(), *asked) : effort_for(file.calibration(), recall);
 }
 
 }  // namespace
@@ -152,8 +159,7 @@ Result<void> SnapshotSearch::plan(Part& part) const {
 Result<void> SnapshotSearch::plan_walk(Part& part, const IndexFile& file) const {
     const double survivors = part.passing ? static_cast<double>(part.passing->rows().size()) : part.rows;
     const double share = std::max(static_cast<double>(part.indexed->live_rows()) / part.rows, 1e-6);
-    const std::optional<Setting> calibrated =
-        options_.ef ? asked_effort(file.calibration(), *options_.ef) : effort_for(file.calibration(), options_.recall);
+    const std::optional<Setting> calibrated = setting_for(file, options_.ef, options_.recall);
     if (!calibrated) return {};
     double effort = calibrated->effort;
     if (part.passing && survivors < walked_share_min * part.rows) return plan_coded_scan(part, file, survivors * share);
@@ -181,8 +187,7 @@ Result<void> SnapshotSearch::plan_walk(Part& part, const IndexFile& file) const 
 Result<void> SnapshotSearch::plan_lists(Part& part, const IndexFile& file) const {
     const double survivors = part.passing ? static_cast<double>(part.passing->rows().size()) : part.rows;
     const double living = std::max(static_cast<double>(part.indexed->live_rows()) / part.rows, 1e-6);
-    const std::optional<Setting> calibrated =
-        options_.nprobe ? asked_effort(file.calibration(), *options_.nprobe) : effort_for(file.calibration(), options_.recall);
+    const std::optional<Setting> calibrated = setting_for(file, options_.nprobe, options_.recall);
     if (!calibrated) return {};
     const double ranks = std::max(options_.top_k, calibrated_top_k);
     double effort = calibrated->effort;

@@ -53,3 +53,10 @@ def test_filters_keep_recall_and_count_whatever_effort_is_asked(
     rows = [row * 7919 % ROWS for row in range(passing)]
     condition = {"n": {"$in": rows}} if passing <= 1000 else {"n": {"$lt": passing}}
     assert _recall(*store, 10, params, condition) >= 0.95
+
+
+@pytest.mark.parametrize("ef", [64, 128, 256])
+def test_asked_ef_computes_its_pool_with_care(store: tuple[VectorStore, Any], ef: int) -> None:
+    opened, queries = store
+    asked = _recall(opened, queries, 10, {"ef": ef})
+    assert asked >= 0.97 and asked >= _recall(opened, queries, 10, {"recall": 0.9})

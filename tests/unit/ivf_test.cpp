@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "index/calibration.hpp"
 #include "index/rerank.hpp"
 #include "os/executor.hpp"
 #include "unit/index_support.hpp"
@@ -144,6 +145,7 @@ TEST_CASE("ivf_is_the_same_with_any_number_of_threads") {
     BuildControl control;
     const Ivf together =
         dvesp::index::build_ivf(coded.coding, Metric::cosine, coded.view(), vectors, {}, *executor, control).value();
+    CHECK(alone.calibration.size() <= dvesp::index::calibration_points_max);
     CHECK(alone.list_rows == together.list_rows);
     CHECK(alone.list_ends == together.list_ends);
     CHECK(alone.centroids.values == together.centroids.values);
