@@ -1,6 +1,6 @@
 # cmake/dependencies.cmake - the libraries of other people, each as one target with system headers (their warnings are not ours).
 # Where they come from: tools/debian-packages.txt; hnswlib: tools/requirements/hnswlib.txt, unpacked by tools/setup.
-find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
+find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto SSL)
 find_package(Threads REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
 

@@ -7,3 +7,12 @@ pybind11_add_module(_native NO_EXTRAS ${bind_sources})
 target_link_libraries(_native PRIVATE dvesp_warnings dvesp_os)
 target_compile_definitions(_native PRIVATE DVESP_VERSION="${PROJECT_VERSION}")
 install(TARGETS _native LIBRARY DESTINATION dvesp)
+
+# What the wheel is made of: the module, and the node binary where cargo could build its part of it.
+add_custom_target(dvesp_wheel DEPENDS _native)
+if(TARGET dvesp-node)
+    add_dependencies(dvesp_wheel dvesp-node)
+    if(SKBUILD)
+        install(TARGETS dvesp-node RUNTIME DESTINATION "${SKBUILD_SCRIPTS_DIR}")
+    endif()
+endif()

@@ -1,8 +1,11 @@
-# cmake/rooms.cmake - dvesp_room(name LINKS ...): the library dvesp_<name> of all sources in cpp/<name>/.
+# cmake/rooms.cmake - dvesp_room(name LINKS ... EXCLUDE prefix): the library dvesp_<name> of all sources in cpp/<name>/.
 # A room without sources (ports) is a library of headers. Libraries are handed on, so `LINKS` names the next lower rooms.
 function(dvesp_room name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINKS")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "EXCLUDE" "LINKS")
     file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/cpp/${name}/*.cpp")
+    if(arg_EXCLUDE)
+        list(FILTER sources EXCLUDE REGEX "/${arg_EXCLUDE}[^/]*$")
+    endif()
     set(target dvesp_${name})
     if(sources)
         add_library(${target} STATIC ${sources})

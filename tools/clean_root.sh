@@ -33,7 +33,7 @@ inside() {
 collect_settings() {
     local name file
     settings=(HOME=/srv PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}")
-    for name in $(compgen -e | grep -E '^(PIP_|DVESP_)|^(http|https|ftp|no)_proxy$|^(HTTP|HTTPS|NO)_PROXY$' || true); do
+    for name in $(compgen -e | grep -E '^(PIP_|DVESP_|CARGO_)|^(http|https|ftp|no)_proxy$|^(HTTP|HTTPS|NO)_PROXY$' || true); do
         settings+=("$name=${!name}")
     done
     for file in "${PIP_CERT:-}" "${SSL_CERT_FILE:-}" "${REQUESTS_CA_BUNDLE:-}"; do
@@ -43,6 +43,10 @@ collect_settings() {
             break
         fi
     done
+    if [ -f "$HOME/.cargo/config.toml" ]; then
+        mkdir -p "$root/srv/.cargo"
+        cp "$HOME/.cargo/config.toml" "$root/srv/.cargo/config.toml"
+    fi
     for file in /etc/resolv.conf /etc/hosts /etc/pip.conf; do
         if [ -f "$file" ]; then cp -L "$file" "$root$file"; fi
     done

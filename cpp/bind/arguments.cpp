@@ -52,6 +52,27 @@ std::unique_ptr<store::ParsedFilter> filter_of(const std::optional<py::object>& 
     return parsed;
 }
 
+store::Metric metric_of(const std::string& name) {
+    const auto metric = store::metric_from_name(name);
+    if (!metric) refuse("metric: '" + name + "' is unknown; use cosine, l2 or dot_product");
+    return *metric;
+}
+
+store::CollectionConfig config_of(std::int64_t dimension, const std::string& metric, const std::string& index,
+                                  const std::optional<py::dict>& index_params) {
+    store::CollectionConfig config;
+    if (dimension < 1 || dimension > codec::dimension_max) {
+        refuse("dimension: must be 1..4096, got " + std::to_string(dimension));
+    }
+    config.dimension = static_cast<std::uint32_t>(dimension);
+    config.metric = metric_of(metric);
+    const auto kind = store::index_from_name(index);
+    if (!kind) refuse("index: '" + index + "' is unknown; use hnsw, ivf or flat");
+    config.index = *kind;
+    take_index_params(config, index_params);
+    return config;
+}
+
 void take_index_params(store::CollectionConfig& config, const std::optional<py::dict>& params) {
     if (!params) return;
     for (const auto& [key, value] : *params) {

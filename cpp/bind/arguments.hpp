@@ -25,4 +25,12 @@ struct Rows {
 /// Index parameters of a collection; unknown names are InvalidArgument.
 void take_index_params(store::CollectionConfig& config, const std::optional<pybind11::dict>& params);
 
+/// The same as a dict, with the names that users give.
+[[nodiscard]] pybind11::dict index_params_of(const store::CollectionConfig& config);
+
+/// What create_collection was given, checked. Raises InvalidArgument.
+[[nodiscard]] store::CollectionConfig config_of(std::int64_t dimension, const std::string& metric, const std::string& index,
+                                                const std::optional<pybind11::dict>& index_params);
+[[nodiscard]] store::Metric metric_of(const std::string& name);
+
 }  // namespace dvesp::bind

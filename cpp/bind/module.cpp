@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include "bind/errors.hpp"
+#include "bind/remote.hpp"
 #include "bind/store.hpp"
 #include "kernels/kernels.hpp"
 #include "store/frame_maker.hpp"
@@ -9,37 +10,59 @@
 namespace py = pybind11;
 
 namespace dvesp::bind {
+namespace {
+
+/// The methods that the embedded store and the cluster's client share, with the same arguments.
+template <class Class, class Options>
+void define_methods(py::class_<Class, Options>& store) {
+    store.def("close", &Class::close)
+        .def("create_collection", &Class::create_collection, py::arg("name"), py::arg("dimension"), py::arg("metric"),
+             py::arg("index"), py::arg("index_params"), py::arg("exist_ok"), py::arg("replication_factor"),
+             py::arg("timeout_ms"))
+        .def("drop_collection", &Class::drop_collection, py::arg("name"), py::arg("timeout_ms"))
+        .def("list_collections", &Class::list_collections, py::arg("timeout_ms"))
+        .def("describe", &Class::describe, py::arg("name"), py::arg("timeout_ms"), py::arg("level"))
+        .def("write", &Class::write, py::arg("collection"), py::arg("vectors"), py::arg("ids"), py::arg("metadata"),
+             py::arg("mode"), py::arg("timeout_ms"), py::arg("level"))
+        .def("update", &Class::update, py::arg("collection"), py::arg("id"), py::arg("vector"), py::arg("metadata"),
+             py::arg("if_version"), py::arg("timeout_ms"), py::arg("level"))
+        .def("delete", &Class::remove, py::arg("collection"), py::arg("ids"), py::arg("filter"), py::arg("timeout_ms"),
+             py::arg("level"))
+        .def("get", &Class::get, py::arg("collection"), py::arg("ids"), py::arg("timeout_ms"), py::arg("level"))
+        .def("search", &Class::search, py::arg("collection"), py::arg("queries"), py::arg("top_k"), py::arg("metric"),
+             py::arg("filter"), py::arg("include_vectors"), py::arg("ef"), py::arg("nprobe"), py::arg("exact"),
+             py::arg("recall"), py::arg("timeout_ms"), py::arg("level"))
+        .def("scroll", &Class::scroll, py::arg("collection"), py::arg("filter"), py::arg("after"), py::arg("batch_size"),
+             py::arg("on_damage"), py::arg("timeout_ms"), py::arg("level"))
+        .def("count", &Class::count, py::arg("collection"), py::arg("filter"), py::arg("timeout_ms"), py::arg("level"))
+        .def("flush", &Class::flush, py::arg("collection"))
+        .def("compact", &Class::compact, py::arg("collection"))
+        .def("progress", &Class::progress)
+        .def("verify", &Class::verify, py::arg("collection"))
+        .def("snapshot", &Class::snapshot, py::arg("path"))
+        .def("status", &Class::status, py::arg("detail"));
+}
+
+}  // namespace
+
+void PyRemoteStore::define(py::module_& module) {
+    py::class_<PyRemoteCursor, std::shared_ptr<PyRemoteCursor>>(module, "RemoteCursor", "Walks a snapshot pinned on a node.")
+        .def("next", &PyRemoteCursor::next, "(ids, vectors [m, d], metadata, versions), or None at the end.");
+    py::class_<PyRemoteStore, std::shared_ptr<PyRemoteStore>> store(module, "RemoteStore",
+                                                                    "A cluster; safe to share between threads.");
+    store.def(
+        py::init<const std::vector<std::string>&, const std::optional<std::tuple<std::string, std::string, std::string>>&>(),
+        py::arg("nodes"), py::arg("tls"));
+    define_methods(store);
+}
 
 void PyStore::define(py::module_& module) {
     py::class_<PyCursor, std::shared_ptr<PyCursor>>(module, "Cursor", "Walks a pinned snapshot.")
         .def("next", &PyCursor::next, "(ids, vectors [m, d], metadata, versions), or None at the end.");
-    py::class_<PyStore, std::shared_ptr<PyStore>>(module, "Store", "One embedded store; safe to share between threads.")
-        .def(py::init<const std::optional<std::string>&>(), py::arg("path"))
-        .def_static("restore", &PyStore::restore, py::arg("source"), py::arg("path"))
-        .def("close", &PyStore::close)
-        .def("create_collection", &PyStore::create_collection, py::arg("name"), py::arg("dimension"), py::arg("metric"),
-             py::arg("index"), py::arg("index_params"), py::arg("exist_ok"))
-        .def("drop_collection", &PyStore::drop_collection, py::arg("name"))
-        .def("list_collections", &PyStore::list_collections)
-        .def("describe", &PyStore::describe, py::arg("name"))
-        .def("write", &PyStore::write, py::arg("collection"), py::arg("vectors"), py::arg("ids"), py::arg("metadata"),
-             py::arg("mode"), py::arg("timeout_ms"))
-        .def("update", &PyStore::update, py::arg("collection"), py::arg("id"), py::arg("vector"), py::arg("metadata"),
-             py::arg("if_version"), py::arg("timeout_ms"))
-        .def("delete", &PyStore::remove, py::arg("collection"), py::arg("ids"), py::arg("filter"), py::arg("timeout_ms"))
-        .def("get", &PyStore::get, py::arg("collection"), py::arg("ids"))
-        .def("search", &PyStore::search, py::arg("collection"), py::arg("queries"), py::arg("top_k"), py::arg("metric"),
-             py::arg("filter"), py::arg("include_vectors"), py::arg("ef"), py::arg("nprobe"), py::arg("exact"),
-             py::arg("recall"), py::arg("timeout_ms"))
-        .def("scroll", &PyStore::scroll, py::arg("collection"), py::arg("filter"), py::arg("after"), py::arg("batch_size"),
-             py::arg("on_damage"))
-        .def("count", &PyStore::count, py::arg("collection"), py::arg("filter"))
-        .def("flush", &PyStore::flush, py::arg("collection"))
-        .def("compact", &PyStore::compact, py::arg("collection"))
-        .def("progress", &PyStore::progress)
-        .def("verify", &PyStore::verify, py::arg("collection"))
-        .def("snapshot", &PyStore::snapshot, py::arg("path"))
-        .def("status", &PyStore::status, py::arg("detail"));
+    py::class_<PyStore, std::shared_ptr<PyStore>> store(module, "Store", "One embedded store; safe to share between threads.");
+    store.def(py::init<const std::optional<std::string>&>(), py::arg("path"))
+        .def_static("restore", &PyStore::restore, py::arg("source"), py::arg("path"));
+    define_methods(store);
 }
 
 }  // namespace dvesp::bind
@@ -49,6 +72,7 @@ PYBIND11_MODULE(_native, module) {
     dvesp::bind::define_errors(module);
     dvesp::bind::SearchReply::define(module);
     dvesp::bind::PyStore::define(module);
+    dvesp::bind::PyRemoteStore::define(module);
     module.def(
         "instruction_set", [] { return dvesp::kernels::best().name; }, "The kernels that this CPU runs.");
     module.def("vector_bytes_copied", &dvesp::store::vector_bytes_copied,

@@ -1,11 +1,11 @@
 /// bind/reports.cpp - describe, status and progress as Python values.
+#include "bind/arguments.hpp"
 #include "bind/errors.hpp"
 #include "bind/store.hpp"
 
 namespace py = pybind11;
 
 namespace dvesp::bind {
-namespace {
 
 py::dict index_params_of(const store::CollectionConfig& config) {
     py::dict params;
@@ -18,9 +18,7 @@ py::dict index_params_of(const store::CollectionConfig& config) {
     return params;
 }
 
-}  // namespace
-
-py::dict PyStore::describe(const std::string& name) {
+py::dict PyStore::describe(const std::string& name, std::uint64_t, const std::string&) {
     take(database().collection(name));
     const store::StoreStatus status = database().status();
     py::dict out;

@@ -98,6 +98,37 @@ Result<void> SearchReply::fill(std::size_t query, const std::vector<store::Hit>&
     return {};
 }
 
+std::shared_ptr<SearchReply> SearchReply::from_remote(const codec::Reply& reply, double time_ms, std::string level) {
+    auto out = std::make_shared<SearchReply>();
+    out->count_ = reply.counts.size();
+    out->top_k_ = reply.top_k;
+    out->dimension_ = reply.dimension;
+    out->with_vectors_ = reply.has_vectors;
+    out->time_ms_ = time_ms;
+    out->nodes_queried_ = reply.nodes_queried;
+    out->level_ = std::move(level);
+    out->distances_.assign(out->count_ * out->top_k_, std::numeric_limits<float>::infinity());
+    if (out->with_vectors_) out->vectors_ = std::make_unique<float[]>(out->count_ * out->top_k_ * out->dimension_);
+    out->ids_.resize(out->count_);
+    out->metadata_.resize(out->count_);
+    std::size_t hit = 0;
+    for (std::size_t query = 0; query < out->count_; ++query) {
+        const std::size_t first = query * out->top_k_;
+        const std::size_t count = std::min<std::size_t>(reply.counts[query], out->top_k_);
+        for (std::size_t rank = 0; rank < count; ++rank) {
+            out->distances_[first + rank] = reply.distances[hit + rank];
+            out->ids_[query].add(reply.ids[hit + rank]);
+            out->metadata_[query].add(text_of(reply.metadata[hit + rank]));
+        }
+        if (out->with_vectors_ && count > 0) {
+            std::memcpy(out->vectors_.get() + first * out->dimension_, reply.vectors.data() + hit * out->dimension_,
+                        count * out->dimension_ * sizeof(float));
+        }
+        hit += reply.counts[query];
+    }
+    return out;
+}
+
 void SearchReply::define(py::module_& module) {
     py::class_<SearchReply, std::shared_ptr<SearchReply>> reply(module, "SearchReply",
                                                                 "Results of a search; arrays share its memory.");
@@ -133,7 +164,8 @@ void SearchReply::define(py::module_& module) {
         return counts;
     });
     reply.def_readonly("time_ms", &SearchReply::time_ms_);
-    reply.def_property_readonly("nodes_queried", [](const SearchReply&) { return 1; });
+    reply.def_readonly("nodes_queried", &SearchReply::nodes_queried_);
+    reply.def_readonly("level", &SearchReply::level_);
 }
 
 }  // namespace dvesp::bind

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "codec/rpc.hpp"
 #include "node/embedded_store.hpp"
 
 namespace dvesp::bind {
@@ -27,6 +28,8 @@ class SearchReply {
   public:
     /// Runs the search. @errors as store::SnapshotSearch; invalid_argument and dimension_mismatch for the queries
     static Result<std::shared_ptr<SearchReply>> run(node::EmbeddedStore& store, const SearchArguments& arguments);
+    /// The same from a node's answer. @pre its shape was checked by codec::parse_reply
+    static std::shared_ptr<SearchReply> from_remote(const codec::Reply& reply, double time_ms, std::string level);
     static void define(pybind11::module_& module);
 
   private:
@@ -37,6 +40,8 @@ class SearchReply {
     std::uint32_t dimension_ = 0;
     bool with_vectors_ = false;
     double time_ms_ = 0;
+    std::uint32_t nodes_queried_ = 1;
+    std::string level_;                 ///< that was reached; empty = the one that was asked for
     std::vector<float> distances_;      ///< [count, top_k]
     std::unique_ptr<float[]> vectors_;  ///< [count, top_k, dimension] or nothing
     /// Values of one query's hits, one behind the other.

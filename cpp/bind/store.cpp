@@ -30,10 +30,10 @@ auto unlocked(Work work) {
     return work();
 }
 
-store::Metric metric_of(const std::string& name) {
-    const auto metric = store::metric_from_name(name);
-    if (!metric) refuse("metric: '" + name + "' is unknown; use cosine, l2 or dot_product");
-    return *metric;
+py::list local_nodes() {
+    py::list nodes;
+    nodes.append("local");
+    return nodes;
 }
 
 /// Vectors of rows as one array of its own memory.
@@ -95,31 +95,24 @@ void PyStore::close() {
 }
 
 void PyStore::create_collection(const std::string& name, std::int64_t dimension, const std::string& metric,
-                                const std::string& index, const std::optional<py::dict>& index_params, bool exist_ok) {
-    store::CollectionConfig config;
-    if (dimension < 1 || dimension > codec::dimension_max) {
-        refuse("dimension: must be 1..4096, got " + std::to_string(dimension));
-    }
-    config.dimension = static_cast<std::uint32_t>(dimension);
-    config.metric = metric_of(metric);
-    const auto kind = store::index_from_name(index);
-    if (!kind) refuse("index: '" + index + "' is unknown; use hnsw, ivf or flat");
-    config.index = *kind;
-    take_index_params(config, index_params);
+                                const std::string& index, const std::optional<py::dict>& index_params, bool exist_ok,
+                                std::uint32_t, std::uint64_t) {
+    const store::CollectionConfig config = config_of(dimension, metric, index, index_params);
     take(unlocked([&] { return database().create_collection(name, config, exist_ok); }));
 }
 
-void PyStore::drop_collection(const std::string& name) {
+void PyStore::drop_collection(const std::string& name, std::uint64_t) {
     take(unlocked([&] { return database().drop_collection(name); }));
 }
 
-std::vector<std::string> PyStore::list_collections() {
+std::vector<std::string> PyStore::list_collections(std::uint64_t) {
     take(database().check_open());
     return database().collection_names();
 }
 
 py::tuple PyStore::write(const std::string& collection, const py::array& vectors, const std::optional<py::list>& ids,
-                         const std::optional<py::list>& metadata, const std::string& mode, std::uint64_t timeout_ms) {
+                         const std::optional<py::list>& metadata, const std::string& mode, std::uint64_t timeout_ms,
+                         const std::string&) {
     if (mode != "insert" && mode != "upsert") refuse("mode: must be insert or upsert");
     const Rows rows = rows_of(vectors, 2, "vectors");
     if (rows.count > codec::batch_count_max) {
@@ -145,12 +138,12 @@ py::tuple PyStore::write(const std::string& collection, const py::array& vectors
     request.metadata = metadata_views;
     request.timeout_ms = timeout_ms;
     const store::WriteReply reply = take(unlocked([&] { return database().write(request); }));
-    return py::make_tuple(reply.ids, to_hex(reply.root), reply.timestamp_ms);
+    return py::make_tuple(reply.ids, to_hex(reply.root), reply.timestamp_ms, "success", local_nodes());
 }
 
 py::tuple PyStore::update(const std::string& collection, const py::str& id, const std::optional<py::array>& vector,
                           const std::optional<py::dict>& metadata, const std::optional<std::uint64_t>& if_version,
-                          std::uint64_t timeout_ms) {
+                          std::uint64_t timeout_ms, const std::string&) {
     const std::string id_text(utf8_of(id, "id"));
     store::UpdateRequest request;
     request.collection = collection;
@@ -168,11 +161,11 @@ py::tuple PyStore::update(const std::string& collection, const py::str& id, cons
     request.if_version = if_version;
     request.timeout_ms = timeout_ms;
     const store::UpdateReply reply = take(unlocked([&] { return database().update(request); }));
-    return py::make_tuple(reply.version, reply.timestamp_ms);
+    return py::make_tuple(reply.version, reply.timestamp_ms, "success", local_nodes());
 }
 
 py::tuple PyStore::remove(const std::string& collection, const std::optional<py::list>& ids,
-                          const std::optional<py::object>& filter, std::uint64_t timeout_ms) {
+                          const std::optional<py::object>& filter, std::uint64_t timeout_ms, const std::string&) {
     const EncodedTexts id_texts = ids ? encode_texts(*ids, "ids") : EncodedTexts();
     const auto id_views = id_texts.views();
     const auto parsed = filter_of(filter);
@@ -183,10 +176,10 @@ py::tuple PyStore::remove(const std::string& collection, const std::optional<py:
     request.filter = parsed.get();
     request.timeout_ms = timeout_ms;
     const store::DeleteReply reply = take(unlocked([&] { return database().remove(request); }));
-    return py::make_tuple(reply.deleted, reply.timestamp_ms);
+    return py::make_tuple(reply.deleted, reply.timestamp_ms, "success", local_nodes());
 }
 
-py::tuple PyStore::get(const std::string& collection, const py::list& ids) {
+py::tuple PyStore::get(const std::string& collection, const py::list& ids, std::uint64_t, const std::string&) {
     const EncodedTexts id_texts = encode_texts(ids, "ids");
     const auto id_views = id_texts.views();
     std::vector<std::size_t> positions;
@@ -219,7 +212,7 @@ std::shared_ptr<SearchReply> PyStore::search(const std::string& collection, cons
                                              const std::optional<std::string>& metric, const std::optional<py::object>& filter,
                                              bool include_vectors, std::optional<std::int64_t> ef,
                                              std::optional<std::int64_t> nprobe, bool exact, std::optional<double> recall,
-                                             std::uint64_t) {
+                                             std::uint64_t, const std::string&) {
     const Rows rows = rows_of(queries, 2, "query_vector");
     if (top_k < 1 || top_k > store::top_k_max) refuse("top_k: must be 1..1000, got " + std::to_string(top_k));
     const auto parsed = filter_of(filter);
@@ -245,7 +238,7 @@ std::shared_ptr<SearchReply> PyStore::search(const std::string& collection, cons
 
 std::shared_ptr<PyCursor> PyStore::scroll(const std::string& collection, const std::optional<py::object>& filter,
                                           const std::optional<py::str>& after, std::int64_t batch_size,
-                                          const std::string& on_damage) {
+                                          const std::string& on_damage, std::uint64_t, const std::string&) {
     if (batch_size < 1 || batch_size > codec::batch_count_max) refuse("batch_size: must be 1..100000");
     if (on_damage != "raise" && on_damage != "skip") refuse("on_damage: must be 'raise' or 'skip'");
     const auto parsed = filter_of(filter);
@@ -261,7 +254,8 @@ std::shared_ptr<PyCursor> PyStore::scroll(const std::string& collection, const s
                                       static_cast<std::size_t>(batch_size));
 }
 
-std::uint64_t PyStore::count(const std::string& collection, const std::optional<py::object>& filter) {
+std::uint64_t PyStore::count(const std::string& collection, const std::optional<py::object>& filter, std::uint64_t,
+                             const std::string&) {
     const auto parsed = filter_of(filter);
     return take(unlocked([&]() -> Result<std::uint64_t> {
         DVESP_ASSIGN(const auto target, database().collection(collection));

@@ -40,28 +40,31 @@ class PyStore {
 
     void close();
     void create_collection(const std::string& name, std::int64_t dimension, const std::string& metric, const std::string& index,
-                           const std::optional<pybind11::dict>& index_params, bool exist_ok);
-    void drop_collection(const std::string& name);
-    std::vector<std::string> list_collections();
-    pybind11::dict describe(const std::string& name);
+                           const std::optional<pybind11::dict>& index_params, bool exist_ok, std::uint32_t replication_factor,
+                           std::uint64_t timeout_ms);
+    void drop_collection(const std::string& name, std::uint64_t timeout_ms);
+    std::vector<std::string> list_collections(std::uint64_t timeout_ms);
+    pybind11::dict describe(const std::string& name, std::uint64_t timeout_ms, const std::string& level);
     pybind11::tuple write(const std::string& collection, const pybind11::array& vectors,
                           const std::optional<pybind11::list>& ids, const std::optional<pybind11::list>& metadata,
-                          const std::string& mode, std::uint64_t timeout_ms);
+                          const std::string& mode, std::uint64_t timeout_ms, const std::string& level);
     pybind11::tuple update(const std::string& collection, const pybind11::str& id, const std::optional<pybind11::array>& vector,
                            const std::optional<pybind11::dict>& metadata, const std::optional<std::uint64_t>& if_version,
-                           std::uint64_t timeout_ms);
+                           std::uint64_t timeout_ms, const std::string& level);
     pybind11::tuple remove(const std::string& collection, const std::optional<pybind11::list>& ids,
-                           const std::optional<pybind11::object>& filter, std::uint64_t timeout_ms);
-    pybind11::tuple get(const std::string& collection, const pybind11::list& ids);
+                           const std::optional<pybind11::object>& filter, std::uint64_t timeout_ms, const std::string& level);
+    pybind11::tuple get(const std::string& collection, const pybind11::list& ids, std::uint64_t timeout_ms,
+                        const std::string& level);
     std::shared_ptr<SearchReply> search(const std::string& collection, const pybind11::array& queries, std::int64_t top_k,
                                         const std::optional<std::string>& metric, const std::optional<pybind11::object>& filter,
                                         bool include_vectors, std::optional<std::int64_t> ef,
                                         std::optional<std::int64_t> nprobe, bool exact, std::optional<double> recall,
-                                        std::uint64_t timeout_ms);
+                                        std::uint64_t timeout_ms, const std::string& level);
     std::shared_ptr<PyCursor> scroll(const std::string& collection, const std::optional<pybind11::object>& filter,
                                      const std::optional<pybind11::str>& after, std::int64_t batch_size,
-                                     const std::string& on_damage);
-    std::uint64_t count(const std::string& collection, const std::optional<pybind11::object>& filter);
+                                     const std::string& on_damage, std::uint64_t timeout_ms, const std::string& level);
+    std::uint64_t count(const std::string& collection, const std::optional<pybind11::object>& filter, std::uint64_t timeout_ms,
+                        const std::string& level);
     void flush(const std::optional<std::string>& collection);
     void compact(const std::optional<std::string>& collection);
     pybind11::tuple progress();

@@ -19,8 +19,7 @@ std::uint32_t compute_head_crc(const std::uint8_t* frame) noexcept {
 }
 
 bool kind_known(std::uint16_t kind) noexcept {
-    return kind >= static_cast<std::uint16_t>(FrameKind::marker) &&
-           kind <= static_cast<std::uint16_t>(FrameKind::drop_collection);
+    return kind >= static_cast<std::uint16_t>(FrameKind::marker) && kind <= static_cast<std::uint16_t>(FrameKind::raft);
 }
 
 bool within_limits(const BodyHead& head) noexcept {
@@ -53,6 +52,42 @@ bool ends_valid(const std::uint8_t* ends, std::uint32_t count, std::uint64_t tot
         previous = end;
     }
     return previous == total;
+}
+
+/// Reads the fixed part of the body into `view` and lays the columns out.
+Result<void> take_body_head(ByteView frame, FrameView& view) {
+    Reader reader(frame.subspan(envelope_bytes, body_head_bytes));
+    BodyHead& head = view.head;
+    head.shard = reader.number<std::uint32_t>();
+    const auto kind = reader.number<std::uint16_t>();
+    if (!kind_known(kind)) return fail(ErrorCode::corruption, "a frame of an unknown kind");
+    head.kind = static_cast<FrameKind>(kind);
+    head.has_vectors = reader.number<std::uint8_t>() != 0;
+    reader.view(1);
+    head.origin = reader.number<std::uint64_t>();
+    head.epoch = reader.number<std::uint64_t>();
+    head.seq = reader.number<std::uint64_t>();
+    head.hlc = reader.number<std::uint64_t>();
+    head.batch_id = reader.array<16>();
+    head.salt = reader.array<salt_bytes>();
+    head.merkle_root = reader.array<32>();
+    head.count = reader.number<std::uint32_t>();
+    head.dimension = reader.number<std::uint32_t>();
+    head.ids_bytes = reader.number<std::uint64_t>();
+    head.metadata_bytes = reader.number<std::uint64_t>();
+    if (!reader.ok() || !within_limits(head)) return fail(ErrorCode::corruption, "a frame's counts are out of range");
+    if (!shape_fits(head)) return fail(ErrorCode::corruption, "a frame's counts do not fit its kind");
+    view.layout = FrameLayout(head);
+    return {};
+}
+
+/// The offsets inside the columns.
+Result<void> check_ends(const FrameView& view) {
+    const bool ids = ends_valid<std::uint32_t>(view.base + view.layout.id_ends, view.head.count, view.head.ids_bytes);
+    const bool metadata =
+        ends_valid<std::uint64_t>(view.base + view.layout.metadata_ends, view.head.count, view.head.metadata_bytes);
+    if (!ids || !metadata) return fail(ErrorCode::corruption, "a frame's column ends are out of order");
+    return {};
 }
 
 }  // namespace
@@ -154,32 +189,26 @@ Result<FrameView> parse_frame_head(ByteView bytes) {
     view.head_crc = load<std::uint32_t>(at + at_head_crc);
     view.envelope = {load<std::uint64_t>(at + 8), load<std::uint64_t>(at + 16), load<std::uint64_t>(at + 24),
                      load<std::uint32_t>(at + 40)};
-    Reader reader(bytes.subspan(envelope_bytes, body_head_bytes));
-    BodyHead& head = view.head;
-    head.shard = reader.number<std::uint32_t>();
-    const auto kind = reader.number<std::uint16_t>();
-    if (!kind_known(kind)) return fail(ErrorCode::corruption, "a frame of an unknown kind");
-    head.kind = static_cast<FrameKind>(kind);
-    head.has_vectors = reader.number<std::uint8_t>() != 0;
-    reader.view(1);
-    head.origin = reader.number<std::uint64_t>();
-    head.epoch = reader.number<std::uint64_t>();
-    head.seq = reader.number<std::uint64_t>();
-    head.hlc = reader.number<std::uint64_t>();
-    head.batch_id = reader.array<16>();
-    head.salt = reader.array<salt_bytes>();
-    head.merkle_root = reader.array<32>();
-    head.count = reader.number<std::uint32_t>();
-    head.dimension = reader.number<std::uint32_t>();
-    head.ids_bytes = reader.number<std::uint64_t>();
-    head.metadata_bytes = reader.number<std::uint64_t>();
-    if (!reader.ok() || !within_limits(head)) return fail(ErrorCode::corruption, "a frame's counts are out of range");
-    if (!shape_fits(head)) return fail(ErrorCode::corruption, "a frame's counts do not fit its kind");
-    view.layout = FrameLayout(head);
+    DVESP_TRY(take_body_head(bytes, view));
     if (load<std::uint64_t>(at + at_end) != view.layout.end)
         return fail(ErrorCode::corruption, "a frame's length is inconsistent");
     return view;
 }
+
+Result<FrameView> adopt_body(MutableBytes frame, std::uint32_t expected_columns_crc) {
+    if (frame.size() < frame_head_bytes) return fail(ErrorCode::corruption, "a frame's head is cut off");
+    FrameView view;
+    view.base = frame.data();
+    DVESP_TRY(take_body_head(frame, view));
+    if (frame.size() < view.layout.padded) return fail(ErrorCode::corruption, "a frame is cut off");
+    const std::uint32_t crc = columns_crc(frame, view.layout);
+    if (crc != expected_columns_crc) return fail(ErrorCode::corruption, "a frame's columns have a wrong checksum");
+    view.head_crc = store_envelope(frame, {}, view.layout, crc);
+    DVESP_TRY(check_ends(view));
+    return view;
+}
+
+Hash body_hash(ByteView frame) { return sha256(frame.subspan(envelope_bytes, body_head_bytes)); }
 
 Result<FrameView> parse_frame(ByteView frame) {
     DVESP_ASSIGN(FrameView view, parse_frame_head(frame));
@@ -187,10 +216,7 @@ Result<FrameView> parse_frame(ByteView frame) {
     if (columns_crc(frame, view.layout) != load<std::uint32_t>(frame.data() + at_columns_crc)) {
         return fail(ErrorCode::corruption, "a frame's columns have a wrong checksum");
     }
-    const bool ids = ends_valid<std::uint32_t>(view.base + view.layout.id_ends, view.head.count, view.head.ids_bytes);
-    const bool metadata =
-        ends_valid<std::uint64_t>(view.base + view.layout.metadata_ends, view.head.count, view.head.metadata_bytes);
-    if (!ids || !metadata) return fail(ErrorCode::corruption, "a frame's column ends are out of order");
+    DVESP_TRY(check_ends(view));
     return view;
 }
 

@@ -22,7 +22,7 @@ inline constexpr std::uint32_t dimension_max = 4096;
 inline constexpr std::uint32_t metadata_bytes_max = 16U << 20;  ///< of one row
 inline constexpr std::uint64_t frame_bytes_max = std::uint64_t{1} << 36;
 
-enum class FrameKind : std::uint16_t { marker = 1, put = 2, remove = 3, create_collection = 4, drop_collection = 5 };
+enum class FrameKind : std::uint16_t { marker = 1, put = 2, remove = 3, create_collection = 4, drop_collection = 5, raft = 6 };
 
 using BatchId = std::array<std::uint8_t, 16>;
 
@@ -91,6 +91,11 @@ std::uint32_t store_envelope(MutableBytes frame, const Envelope& envelope, const
 /// Reads the first frame_head_bytes: magic, format, head checksum and every limit are checked, the columns are not.
 /// @errors corruption
 [[nodiscard]] Result<FrameView> parse_frame_head(ByteView head);
+/// Takes a body that came from elsewhere (`frame` from envelope_bytes on; the envelope's bytes are scratch): gives it an
+/// envelope of its own and checks it as parse_frame does. @errors corruption
+[[nodiscard]] Result<FrameView> adopt_body(MutableBytes frame, std::uint32_t expected_columns_crc);
+/// SHA-256 of the fixed part of the body, which holds the Merkle root of the rows: names the body wherever it is.
+[[nodiscard]] Hash body_hash(ByteView frame);
 /// Completes a parsed head with the whole frame: checks the columns' checksum and that offsets stay inside.
 /// @errors corruption
 [[nodiscard]] Result<FrameView> parse_frame(ByteView frame);

@@ -203,7 +203,7 @@ void Database::schedule_marker() {
         if (closed_) return;
         if (append_count_.load() != before) return schedule_marker();
         // A failure leaves the store as it was: the next write reports it.
-        static_cast<void>(exclusively([this] { return log_.append_marker([this] { return persist_manifest(); }); }).ok());
+        static_cast<void>(in_log([this] { return log_.append_marker([this] { return persist_from_log(); }); }).ok());
     });
 }
 
@@ -247,6 +247,14 @@ Result<void> Database::drop_collection(const std::string& name) {
     return {};
 }
 
+Result<std::unique_ptr<WriteOperation>> Database::begin_write(const WriteRequest& request, std::shared_ptr<Collection> target,
+                                                              WriteReply& reply) {
+    DVESP_TRY(check_write(request));
+    DVESP_TRY(check_dimension("vectors", request.dimension, *target));
+    DVESP_TRY(check_vectors(request, target->config().metric, *ports_.executor));
+    return make_put(request, std::move(target), *ports_.random, *ports_.executor, reply);
+}
+
 Result<WriteReply> Database::write(const WriteRequest& request) {
     DVESP_TRY(check_open());
     DVESP_TRY(check_collection_name(request.collection));
@@ -272,8 +280,8 @@ Result<WriteReply> Database::write(const WriteRequest& request) {
     return reply;
 }
 
-Result<UpdateReply> Database::update(const UpdateRequest& request) {
-    DVESP_ASSIGN(const auto target, collection(request.collection));
+Result<std::unique_ptr<WriteOperation>> Database::begin_update(const UpdateRequest& request, std::shared_ptr<Collection> target,
+                                                               UpdateReply& reply) {
     DVESP_TRY(check_id(request.id, "id"));
     const CollectionConfig& config = target->config();
     if (request.vector != nullptr) DVESP_TRY(check_dimension("vector", request.dimension, *target));
@@ -281,25 +289,35 @@ Result<UpdateReply> Database::update(const UpdateRequest& request) {
     if (request.metadata && request.metadata->size() > codec::metadata_bytes_max) {
         return fail(ErrorCode::invalid_argument, "metadata: more than 16 MiB");
     }
-    DVESP_TRY(wait_for_room(*target, request.timeout_ms));
+    return make_update(request, std::move(target), *ports_.random, reply);
+}
+
+Result<UpdateReply> Database::update(const UpdateRequest& request) {
+    DVESP_ASSIGN(const auto target, collection(request.collection));
     UpdateReply reply;
-    const auto operation = make_update(request, target, *ports_.random, reply);
+    DVESP_ASSIGN(const auto operation, begin_update(request, target, reply));
+    DVESP_TRY(wait_for_room(*target, request.timeout_ms));
     DVESP_TRY(submit(*operation));
     reply.timestamp_ms = operation->hlc >> 16;
     return reply;
 }
 
-Result<DeleteReply> Database::remove(const DeleteRequest& request) {
-    DVESP_ASSIGN(const auto target, collection(request.collection));
+Result<std::unique_ptr<WriteOperation>> Database::begin_remove(const DeleteRequest& request, std::shared_ptr<Collection> target,
+                                                               DeleteReply& reply) {
     if (request.ids.size() > codec::batch_count_max) {
         return fail(ErrorCode::invalid_argument, "ids: at most 100,000 in one batch, split it");
     }
     for (std::size_t row = 0; row < request.ids.size(); ++row) {
         DVESP_TRY(check_id(request.ids[row], "ids: row " + std::to_string(row)));
     }
-    DVESP_TRY(wait_for_room(*target, request.timeout_ms));
+    return make_delete(request, std::move(target), *ports_.random, reply);
+}
+
+Result<DeleteReply> Database::remove(const DeleteRequest& request) {
+    DVESP_ASSIGN(const auto target, collection(request.collection));
     DeleteReply reply;
-    const auto operation = make_delete(request, target, *ports_.random, reply);
+    DVESP_ASSIGN(const auto operation, begin_remove(request, target, reply));
+    DVESP_TRY(wait_for_room(*target, request.timeout_ms));
     DVESP_TRY(submit(*operation));
     reply.timestamp_ms = operation->hlc >> 16;
     return reply;

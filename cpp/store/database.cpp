@@ -37,7 +37,7 @@ Result<void> Database::close() {
     if (closed_.exchange(true)) return {};
     maintenance_->stop();
     const std::scoped_lock upkeep(upkeep_mutex_);
-    auto marked = exclusively([this] { return log_.append_marker([this] { return persist_manifest(); }); });
+    auto marked = in_log([this] { return log_.append_marker([this] { return persist_from_log(); }); });
     lock_.reset();
     return marked;
 }

@@ -40,6 +40,7 @@ struct DatabaseOptions {
     std::uint32_t seal_rows = 0;                                  ///< 0 = Collection::seal_rows
     std::uint64_t idle_marker_ms = 100;
     std::uint32_t index_rows_min = 0;  ///< smaller segments are scanned; 0: those with less than 2 MB of codes
+    bool is_replica = false;           ///< the log and the order of commits belong to the cluster: database_replica.cpp
 };
 
 struct CollectionStatus {
@@ -93,6 +94,37 @@ class Database {
     Result<UpdateReply> update(const UpdateRequest& request);
     Result<DeleteReply> remove(const DeleteRequest& request);
 
+    // ---- the two halves of a write: what a cluster does between them is its own business
+    /// Checks the request and makes its operation, not yet prepared. The request and `reply` must outlive it.
+    Result<std::unique_ptr<WriteOperation>> begin_write(const WriteRequest& request, std::shared_ptr<Collection> target,
+                                                        WriteReply& reply);
+    Result<std::unique_ptr<WriteOperation>> begin_update(const UpdateRequest& request, std::shared_ptr<Collection> target,
+                                                         UpdateReply& reply);
+    Result<std::unique_ptr<WriteOperation>> begin_remove(const DeleteRequest& request, std::shared_ptr<Collection> target,
+                                                         DeleteReply& reply);
+
+    // ---- a replica (options.is_replica): frames become durable in one order and are applied in another
+    /// The frames that recovery found, by rising log_seq; empty the second time.
+    [[nodiscard]] std::vector<RecoveredFrame> take_recovered();
+    [[nodiscard]] const std::vector<LogDamage>& log_damages() const noexcept { return log_damages_; }
+    /// Makes frames durable without applying them. @return log_seq of the first  @errors storage_full, io_failed: none was kept
+    Result<std::uint64_t> append_frames(std::span<Frame* const> frames);
+    /// Adds a collection that the cluster decided on; one of the same shard is returned as it is.
+    Result<std::shared_ptr<Collection>> add_collection(const std::string& name, std::uint32_t shard,
+                                                       const CollectionConfig& config);
+    Result<void> remove_collection(std::uint32_t shard);
+    [[nodiscard]] std::shared_ptr<Collection> collection_of(std::uint32_t shard) const;
+    /// Applies a durable frame as commit `index` of its shard. @pre index rises; one thread per collection
+    void apply_committed(Collection& collection, const std::shared_ptr<const Frame>& frame, std::uint64_t index);
+    /// Removes log files all of whose frames are below `log_seq`.
+    Result<void> trim_log_below(std::uint64_t log_seq);
+    /// Freezes the collection's head, so that it is sealed in the background.
+    void freeze(Collection& collection);
+    /// False while the background work is behind: writers shall come again later. Cheap.
+    [[nodiscard]] bool has_room(const Collection& collection);
+    [[nodiscard]] std::string log_place() const { return ports_.files->describe(log_directory); }
+    [[nodiscard]] std::uint64_t log_bytes() const { return log_.bytes_in_use(); }
+
     // ---- upkeep; `name` empty = every collection
     /// Seals heads, so that all rows are in segments. @errors storage_full, io_failed
     Result<void> flush(const std::string& name);
@@ -141,6 +173,14 @@ class Database {
         const std::scoped_lock lock(commit_mutex_);
         return work();
     }
+    /// Writes to the log: in a replica beside commits, which then only wait for manifests.
+    template <class Work>
+    auto in_log(Work work) {
+        const std::scoped_lock lock(options_.is_replica ? log_mutex_ : commit_mutex_);
+        return work();
+    }
+    /// The manifest as the log asks for it, whoever holds in_log.
+    Result<void> persist_from_log();
     std::uint64_t next_hlc();
     void schedule_marker();
 
@@ -163,6 +203,7 @@ class Database {
     std::uint32_t next_shard_ = 1;
 
     std::mutex commit_mutex_;  ///< the right to change state: held by one committing thread, never by readers
+    std::mutex log_mutex_;     ///< of a replica: the right to write to the log; taken before commit_mutex_
     std::mutex queue_mutex_;   ///< guards queue_
     std::vector<Pending*> queue_;
     std::uint64_t last_hlc_ = 0;
@@ -173,6 +214,7 @@ class Database {
     std::atomic<bool> manifest_uncertain_{false};  ///< a rename may be on disk that was reported as failed
     std::atomic<bool> manifest_copy_damaged_{false};
     std::vector<LogDamage> log_damages_;
+    std::vector<RecoveredFrame> recovered_;  ///< of a replica, until it is taken
     std::vector<std::string> index_damages_;
 
     std::shared_mutex upkeep_mutex_;  ///< shared by flush, compact, verify and snapshots, so that close waits for them

@@ -54,10 +54,15 @@ Result<void> Database::recover() {
     std::uint64_t applied = manifest.catalog_log_seq;
     for (const codec::CollectionEntry& entry : manifest.collections) {
         DVESP_TRY(load_collection(entry));
-        applied = std::max(applied, entry.applied_log_seq);
+        if (!options_.is_replica) applied = std::max(applied, entry.applied_log_seq);  // else it counts commits of the shard
     }
     DVESP_ASSIGN(LogRecovery recovery, log_.recover(manifest.log_files, manifest.next_log_number, applied));
-    DVESP_TRY(replay(recovery));
+    if (options_.is_replica) {
+        log_damages_ = recovery.damages;
+        recovered_ = std::move(recovery.frames);
+    } else {
+        DVESP_TRY(replay(recovery));
+    }
     // The manifest may be the rename of a process that was killed before it synced: what it does not name goes only when it
     // stays.
     DVESP_TRY(files.sync_directory(""));

@@ -117,6 +117,7 @@ bool Maintenance::has_work(Lane lane) {
 }
 
 bool Maintenance::pins_log(const Collection& collection) const {
+    if (database_.options_.is_replica) return false;  // the cluster trims its log
     if (database_.log_.bytes_in_use() <= database_.options_.log_bytes_max) return false;
     const std::uint64_t first = collection.first_unsealed_log_seq();
     return first != 0 && first < database_.log_.second_file_first_seq();
@@ -204,6 +205,7 @@ Result<void> Maintenance::publish_segment(Collection& collection, const std::vec
 }
 
 Result<void> Maintenance::trim_log(LogTrim how) {
+    if (database_.options_.is_replica) return {};
     std::vector<std::uint64_t> dropped;
     DVESP_TRY(database_.exclusively([&]() -> Result<void> {
         std::uint64_t applied = database_.log_.last_log_seq();

@@ -42,6 +42,13 @@ bool same_content(const RowView& row, const float* vector, std::uint32_t dimensi
            std::equal(row.metadata.begin(), row.metadata.end(), metadata.begin(), metadata.end());
 }
 
+/// The caller's key, or a fresh one.
+void take_key(const BatchKey* key, ports::Random& random, codec::BatchId& batch_id, codec::Salt& salt) {
+    if (key == nullptr) return draw_batch(random, batch_id, salt);
+    batch_id = key->id;
+    salt = key->salt;
+}
+
 /// insert and upsert.
 class Put final : public WriteOperation {
   public:
@@ -49,12 +56,13 @@ class Put final : public WriteOperation {
         WriteReply& reply)
         : request_(request), runner_(runner), reply_(reply) {
         collection = std::move(target);
-        draw_batch(random, batch_id_, salt_);
+        take_key(request.key, random, batch_id_, salt_);
         if (request.ids.empty()) {
             draw_ids(random);
         } else {
             reply_.ids.assign(request.ids.begin(), request.ids.end());
             for (const std::string_view id : request.ids) keys_.push_back(id_key(id));
+            if (request.fresh_ids) keys_.clear();
         }
     }
 
@@ -66,7 +74,7 @@ class Put final : public WriteOperation {
         prepared_ = true;
         return {};
     }
-    [[nodiscard]] bool depends_on_state() const noexcept override { return !request_.ids.empty(); }
+    [[nodiscard]] bool depends_on_state() const noexcept override { return !request_.ids.empty() && !request_.fresh_ids; }
     [[nodiscard]] const std::vector<std::uint64_t>& touched_keys() const noexcept override { return keys_; }
     [[nodiscard]] std::shared_ptr<Frame> frame() const noexcept override { return frame_; }
 
@@ -167,7 +175,7 @@ class Update final : public WriteOperation {
     Update(const UpdateRequest& request, std::shared_ptr<Collection> target, ports::Random& random, UpdateReply& reply)
         : request_(request), reply_(reply), keys_{id_key(request.id)} {
         collection = std::move(target);
-        draw_batch(random, batch_id_, salt_);
+        take_key(request.key, random, batch_id_, salt_);
     }
     Result<void> prepare(const Snapshot& snapshot) override {
         const std::string where = "collection '" + request_.collection + "', id '" + std::string(request_.id) + "': ";
@@ -207,7 +215,7 @@ class Delete final : public WriteOperation {
     Delete(const DeleteRequest& request, std::shared_ptr<Collection> target, ports::Random& random, DeleteReply& reply)
         : request_(request), reply_(reply) {
         collection = std::move(target);
-        draw_batch(random, batch_id_, salt_);
+        take_key(request.key, random, batch_id_, salt_);
         if (request.filter == nullptr) {
             for (const std::string_view id : request.ids) keys_.push_back(id_key(id));
         }

@@ -15,6 +15,12 @@
 
 namespace dvesp::store {
 
+/// What a batch keeps over its retries; drawn where the caller of the store is (a client of a cluster draws it itself).
+struct BatchKey {
+    codec::BatchId id{};
+    codec::Salt salt{};
+};
+
 enum class WriteMode : std::uint8_t { insert, upsert };
 
 struct WriteRequest {
@@ -26,6 +32,8 @@ struct WriteRequest {
     std::span<const std::string_view> ids;  ///< empty = fresh UUIDv4, else count
     std::span<const ByteView> metadata;     ///< empty = none, else count; each a CBOR map or empty
     std::uint64_t timeout_ms = 5000;        ///< how long to wait for back-pressure
+    const BatchKey* key = nullptr;          ///< nullptr = drawn here
+    bool fresh_ids = false;                 ///< `ids` were drawn for this batch: nobody else can have written them
 };
 struct WriteReply {
     std::vector<std::string> ids;
@@ -41,6 +49,7 @@ struct UpdateRequest {
     std::optional<ByteView> metadata;  ///< nullopt = keep
     std::optional<std::uint64_t> if_version;
     std::uint64_t timeout_ms = 5000;
+    const BatchKey* key = nullptr;
 };
 struct UpdateReply {
     std::uint64_t version = 0;
@@ -53,6 +62,7 @@ struct DeleteRequest {
     bool has_ids = false;
     const ParsedFilter* filter = nullptr;  ///< nullptr = none; with ids: those of them that pass
     std::uint64_t timeout_ms = 5000;
+    const BatchKey* key = nullptr;
 };
 struct DeleteReply {
     std::uint64_t deleted = 0;

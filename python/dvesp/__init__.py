@@ -11,6 +11,7 @@ Example:
 from ._native import version as _version
 from .aio import AsyncCollection, AsyncVectorStore
 from .collection import Collection
+from .deployment import TLS
 from .errors import (
     CollectionExists,
     CollectionNotFound,
@@ -36,6 +37,7 @@ from .store import VectorStore
 __version__ = _version()
 
 __all__ = [
+    "TLS",
     "AsyncCollection",
     "AsyncVectorStore",
     "BatchSearchResult",

@@ -4,6 +4,7 @@ The native core of dvesp; use the dvesp package instead.
 
 from __future__ import annotations
 
+import collections.abc
 import typing
 
 import numpy
@@ -21,6 +22,8 @@ class SearchReply:
     def distances(self) -> numpy.typing.NDArray[numpy.float32]: ...
     @property
     def ids(self) -> list[typing.Any]: ...
+    @property
+    def level(self) -> str: ...
     @property
     def metadata(self) -> list[typing.Any]: ...
     @property
@@ -48,7 +51,9 @@ class Store:
     def __init__(self, path: str | None) -> None: ...
     def close(self) -> None: ...
     def compact(self, collection: str | None) -> None: ...
-    def count(self, collection: str, filter: typing.Any | None) -> int: ...
+    def count(
+        self, collection: str, filter: typing.Any | None, timeout_ms: typing.SupportsInt | typing.SupportsIndex, level: str
+    ) -> int: ...
     def create_collection(
         self,
         name: str,
@@ -57,6 +62,8 @@ class Store:
         index: str,
         index_params: dict[str, typing.Any] | None,
         exist_ok: bool,
+        replication_factor: typing.SupportsInt | typing.SupportsIndex,
+        timeout_ms: typing.SupportsInt | typing.SupportsIndex,
     ) -> None: ...
     def delete(
         self,
@@ -64,12 +71,17 @@ class Store:
         ids: list[typing.Any] | None,
         filter: typing.Any | None,
         timeout_ms: typing.SupportsInt | typing.SupportsIndex,
+        level: str,
     ) -> tuple[typing.Any, ...]: ...
-    def describe(self, name: str) -> dict[str, typing.Any]: ...
-    def drop_collection(self, name: str) -> None: ...
+    def describe(
+        self, name: str, timeout_ms: typing.SupportsInt | typing.SupportsIndex, level: str
+    ) -> dict[str, typing.Any]: ...
+    def drop_collection(self, name: str, timeout_ms: typing.SupportsInt | typing.SupportsIndex) -> None: ...
     def flush(self, collection: str | None) -> None: ...
-    def get(self, collection: str, ids: list[typing.Any]) -> tuple[typing.Any, ...]: ...
-    def list_collections(self) -> list[str]: ...
+    def get(
+        self, collection: str, ids: list[typing.Any], timeout_ms: typing.SupportsInt | typing.SupportsIndex, level: str
+    ) -> tuple[typing.Any, ...]: ...
+    def list_collections(self, timeout_ms: typing.SupportsInt | typing.SupportsIndex) -> list[str]: ...
     def progress(self) -> tuple[typing.Any, ...]: ...
     def scroll(
         self,
@@ -78,6 +90,8 @@ class Store:
         after: str | None,
         batch_size: typing.SupportsInt | typing.SupportsIndex,
         on_damage: str,
+        timeout_ms: typing.SupportsInt | typing.SupportsIndex,
+        level: str,
     ) -> Cursor: ...
     def search(
         self,
@@ -92,6 +106,7 @@ class Store:
         exact: bool,
         recall: typing.SupportsFloat | typing.SupportsIndex | None,
         timeout_ms: typing.SupportsInt | typing.SupportsIndex,
+        level: str,
     ) -> SearchReply: ...
     def snapshot(self, path: str) -> None: ...
     def status(self, detail: bool) -> dict[str, typing.Any]: ...
@@ -103,6 +118,7 @@ class Store:
         metadata: dict[str, typing.Any] | None,
         if_version: typing.SupportsInt | typing.SupportsIndex | None,
         timeout_ms: typing.SupportsInt | typing.SupportsIndex,
+        level: str,
     ) -> tuple[typing.Any, ...]: ...
     def verify(self, collection: str) -> list[str]: ...
     def write(
@@ -113,6 +129,104 @@ class Store:
         metadata: list[typing.Any] | None,
         mode: str,
         timeout_ms: typing.SupportsInt | typing.SupportsIndex,
+        level: str,
+    ) -> tuple[typing.Any, ...]: ...
+
+class RemoteCursor:
+    """
+    Walks a snapshot pinned on a node.
+    """
+    def next(self) -> typing.Any:
+        """
+        (ids, vectors [m, d], metadata, versions), or None at the end.
+        """
+
+class RemoteStore:
+    """
+    A cluster; safe to share between threads.
+    """
+    def __init__(self, nodes: collections.abc.Sequence[str], tls: tuple[str, str, str] | None) -> None: ...
+    def close(self) -> None: ...
+    def compact(self, collection: str | None) -> None: ...
+    def count(
+        self, collection: str, filter: typing.Any | None, timeout_ms: typing.SupportsInt | typing.SupportsIndex, level: str
+    ) -> int: ...
+    def create_collection(
+        self,
+        name: str,
+        dimension: typing.SupportsInt | typing.SupportsIndex,
+        metric: str,
+        index: str,
+        index_params: dict[str, typing.Any] | None,
+        exist_ok: bool,
+        replication_factor: typing.SupportsInt | typing.SupportsIndex,
+        timeout_ms: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def delete(
+        self,
+        collection: str,
+        ids: list[typing.Any] | None,
+        filter: typing.Any | None,
+        timeout_ms: typing.SupportsInt | typing.SupportsIndex,
+        level: str,
+    ) -> tuple[typing.Any, ...]: ...
+    def describe(
+        self, name: str, timeout_ms: typing.SupportsInt | typing.SupportsIndex, level: str
+    ) -> dict[str, typing.Any]: ...
+    def drop_collection(self, name: str, timeout_ms: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    def flush(self, collection: str | None) -> None: ...
+    def get(
+        self, collection: str, ids: list[typing.Any], timeout_ms: typing.SupportsInt | typing.SupportsIndex, level: str
+    ) -> tuple[typing.Any, ...]: ...
+    def list_collections(self, timeout_ms: typing.SupportsInt | typing.SupportsIndex) -> list[str]: ...
+    def progress(self) -> tuple[typing.Any, ...]: ...
+    def scroll(
+        self,
+        collection: str,
+        filter: typing.Any | None,
+        after: str | None,
+        batch_size: typing.SupportsInt | typing.SupportsIndex,
+        on_damage: str,
+        timeout_ms: typing.SupportsInt | typing.SupportsIndex,
+        level: str,
+    ) -> RemoteCursor: ...
+    def search(
+        self,
+        collection: str,
+        queries: numpy.ndarray,
+        top_k: typing.SupportsInt | typing.SupportsIndex,
+        metric: str | None,
+        filter: typing.Any | None,
+        include_vectors: bool,
+        ef: typing.SupportsInt | typing.SupportsIndex | None,
+        nprobe: typing.SupportsInt | typing.SupportsIndex | None,
+        exact: bool,
+        recall: typing.SupportsFloat | typing.SupportsIndex | None,
+        timeout_ms: typing.SupportsInt | typing.SupportsIndex,
+        level: str,
+    ) -> SearchReply: ...
+    def snapshot(self, path: str) -> None: ...
+    def status(self, detail: bool) -> dict[str, typing.Any]: ...
+    def update(
+        self,
+        collection: str,
+        id: str,
+        vector: numpy.ndarray | None,
+        metadata: dict[str, typing.Any] | None,
+        if_version: typing.SupportsInt | typing.SupportsIndex | None,
+        timeout_ms: typing.SupportsInt | typing.SupportsIndex,
+        level: str,
+    ) -> tuple[typing.Any, ...]: ...
+    def verify(self, collection: str) -> list[str]: ...
+    def write(
+        self,
+        collection: str,
+        vectors: numpy.ndarray,
+        ids: list[typing.Any] | None,
+        metadata: list[typing.Any] | None,
+        mode: str,
+        timeout_ms: typing.SupportsInt | typing.SupportsIndex,
+        level: str,
     ) -> tuple[typing.Any, ...]: ...
 
 def error_table() -> list[typing.Any]:

@@ -65,7 +65,7 @@ def _coroutine(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate
 class AsyncScroll(AsyncIterator[Record]):
     """The records of a snapshot, fetched a page at a time in the pool; awaiting it gives itself."""
 
-    def __init__(self, cursor: _native.Cursor, pool: _Pool) -> None:
+    def __init__(self, cursor: _native.Cursor | _native.RemoteCursor, pool: _Pool) -> None:
         self._cursor = cursor
         self._pool = pool
         self._page: list[Record] = []

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from . import __version__, cli_ask, cli_bench, cli_data, cli_store
+from . import __version__, cli_ask, cli_bench, cli_data, cli_serve, cli_store
 from .cli_common import Commands, UsageError
 from .errors import Error
 
@@ -31,13 +31,13 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="dvesp",
-        description="A vector database in a directory.",
+        description="A vector database in a directory, or on many nodes.",
         epilog="example: dvesp demo && dvesp query 'read a csv file' --store ./dvesp-demo",
     )
     parser.add_argument("--version", action="version", version=f"dvesp {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     commands = Commands(subparsers)
-    for module in (cli_ask, cli_data, cli_store, cli_bench):
+    for module in (cli_ask, cli_data, cli_store, cli_serve, cli_bench):
         module.add_commands(commands)
     return parser
 

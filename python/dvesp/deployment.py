@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from . import _native
 from .errors import InvalidArgument, Unavailable
 
-__all__ = ["check_path", "check_plain", "refuse_elsewhere"]
+__all__ = ["TLS", "check_path", "check_plain", "connect", "refuse_elsewhere"]
 
 _ELSEWHERE = {
-    "nodes": "a cluster needs the network client; this build is for one machine: use path= or nothing",
-    "tls": "certificates are for talking to nodes; this build is for one machine",
-    "api_key": "a key is for talking to nodes; this build is for one machine",
     "keyring": "sealed collections need the sealing layer, which this build does not have",
     "devices": "sealed collections need the sealing layer, which this build does not have",
     "archive": "archive targets need the archive layer, which this build does not have: use snapshot(path)",
@@ -51,12 +50,15 @@ def check_path(path: Any, field: str = "path") -> str:
     return text
 
 
-def check_plain(privacy: Any, fragments: Any, replication_factor: Any) -> None:
-    """Refuses what a collection on one machine cannot be: sealed, fragmented or replicated.
+def check_plain(privacy: Any, fragments: Any, replication_factor: Any, is_local: bool) -> int:
+    """Refuses what a collection cannot be here: sealed or fragmented; replicated on one machine.
+
+    Returns:
+        The number of replicas, 0 = the cluster's choice.
 
     Raises:
-        InvalidArgument: a value that no deployment takes.
-        Unavailable: sealed, or more than one replica.
+        InvalidArgument: a value that no deployment takes, or more than one replica on one machine.
+        Unavailable: sealed.
     """
     if privacy == "sealed":
         raise Unavailable('privacy="sealed" is not available: ' + _ELSEWHERE["devices"])
@@ -65,8 +67,94 @@ def check_plain(privacy: Any, fragments: Any, replication_factor: Any) -> None:
     if fragments != "auto":
         raise InvalidArgument(f"fragments is {fragments!r}, but only a sealed collection has fragments: leave it at 'auto'")
     if replication_factor is None:
-        return
+        return 0
     if isinstance(replication_factor, bool) or not isinstance(replication_factor, int) or replication_factor < 1:
         raise InvalidArgument(f"replication_factor is {replication_factor!r} but must be an int of at least 1, or None")
-    if replication_factor > 1:
-        raise Unavailable(f"replication_factor={replication_factor} is not available: one machine keeps one replica")
+    if replication_factor > 1 and is_local:
+        raise InvalidArgument(f"replication_factor is {replication_factor}, but a store on one machine keeps one replica")
+    return replication_factor
+
+
+def check_nodes(nodes: Any) -> list[str]:
+    """Addresses of nodes as a list of ``HOST:PORT``.
+
+    Raises:
+        InvalidArgument: no list of str, empty, or an address without a port.
+    """
+    if isinstance(nodes, str) or not isinstance(nodes, Iterable):
+        raise InvalidArgument(f'nodes is {nodes!r} but must be a list of addresses such as ["node1:7000", "node2:7000"]')
+    addresses = list(nodes)
+    if not addresses:
+        raise InvalidArgument("nodes is empty: give the address of at least one node, such as node1:7000")
+    for position, address in enumerate(addresses):
+        if not isinstance(address, str):
+            raise InvalidArgument(f"nodes: element {position} is {address!r} but must be a str such as 'node1:7000'")
+        if not address.rpartition(":")[0]:
+            raise InvalidArgument(f"nodes: {address!r} has no port; write HOST:PORT, such as node1:7000")
+    return addresses
+
+
+def connect(nodes: Any, tls: Any, api_key: Any) -> _native.RemoteStore:
+    """A client of the cluster behind ``nodes``; no node is asked yet.
+
+    Args:
+        tls: a `TLS`, or None: ``DVESP_TLS_CA``, ``_CERT`` and ``_KEY``, then ``~/.config/dvesp/{ca,cert,key}.pem``; when there
+            are none, plain HTTP, for loopback addresses alone.
+
+    Raises:
+        InvalidArgument: wrong addresses or files; plain HTTP to another machine.
+    """
+    addresses = check_nodes(nodes)
+    if api_key is not None:
+        raise InvalidArgument("api_key is for REST; the native client shows a certificate: give tls=TLS(ca, cert, key)")
+    if tls is not None and not isinstance(tls, TLS):
+        raise InvalidArgument(f"tls is {tls!r} but must be a dvesp.TLS(ca=..., cert=..., key=...)")
+    found = tls or TLS.found()
+    if found is None:
+        far = [address for address in addresses if not _is_loopback(address)]
+        if far:
+            raise InvalidArgument(
+                f"nodes: {far[0]!r} is another machine, and there is no certificate to show it: give tls=TLS(ca, cert, key) or "
+                "set DVESP_TLS_CA, DVESP_TLS_CERT and DVESP_TLS_KEY (`dvesp ca` makes them)"
+            )
+    files = None if found is None else (found.ca, found.cert, found.key)
+    return _native.RemoteStore(addresses, files)
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+@dataclass(frozen=True)
+class TLS:
+    """The PEM files that a client shows to nodes and trusts them by.
+
+    Attributes:
+        ca: the organisation's CA.
+        cert, key: this client's certificate and its private key.
+    """
+
+    ca: str
+    cert: str
+    key: str
+
+    def __post_init__(self) -> None:
+        """Makes texts of paths; refuses files that are not there."""
+        for field in ("ca", "cert", "key"):
+            path = check_path(getattr(self, field), f"tls.{field}")
+            if not os.path.isfile(path):
+                raise InvalidArgument(f"tls.{field}: there is no file {path!r}")
+            object.__setattr__(self, field, path)
+
+    @classmethod
+    def found(cls) -> TLS | None:
+        """The files that the environment or the user's configuration names; None when there are none."""
+        named = [os.environ.get(f"DVESP_TLS_{name}") for name in ("CA", "CERT", "KEY")]
+        if any(named):
+            if not all(named):
+                raise InvalidArgument("DVESP_TLS_CA, DVESP_TLS_CERT and DVESP_TLS_KEY belong together: set all three")
+            return cls(*(name or "" for name in named))
+        home = os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "dvesp")
+        usual = [os.path.join(home, f"{name}.pem") for name in ("ca", "cert", "key")]
+        return cls(*usual) if all(os.path.isfile(path) for path in usual) else None

@@ -117,9 +117,9 @@ class Reading(Session):
             timeout_ms = check.check_timeout(timeout_ms)
         native = self._native
         reply = native.search(
-            collection, queries, top_k, metric, filter, include_vectors, ef, nprobe, exact, recall, timeout_ms
+            collection, queries, top_k, metric, filter, include_vectors, ef, nprobe, exact, recall, timeout_ms, level
         )
-        return reply, level
+        return reply, reply.level or level
 
     def get(
         self, ids: Any, collection: str = "default", *, consistency_level: str | None = None, timeout_ms: int = 5000
@@ -129,10 +129,10 @@ class Reading(Session):
         Raises:
             InvalidArgument: ids are not str. CollectionNotFound. Corruption.
         """
-        name, _, _ = self._common(collection, consistency_level, timeout_ms)
+        name, level, timeout_ms = self._common(collection, consistency_level, timeout_ms)
         names = check.check_ids(ids, single=True)
         found: list[Record | None] = [None] * len(names)
-        positions, vectors, metadata, versions = self._native.get(name, names)
+        positions, vectors, metadata, versions = self._native.get(name, names, timeout_ms, level)
         for position, *content in zip(positions, vectors, metadata, versions, strict=True):
             found[position] = Record(names[position], *content)
         return found
@@ -163,13 +163,16 @@ class Reading(Session):
         cursor = self._cursor(collection, filter, batch_size, after, on_damage, consistency_level, timeout_ms)
         return records_of(cursor)
 
-    def _cursor(self, collection: Any, filter: Any, batch_size: Any, after: Any, on_damage: Any, *rest: Any) -> _native.Cursor:
+    def _cursor(
+        self, collection: Any, filter: Any, batch_size: Any, after: Any, on_damage: Any, *rest: Any
+    ) -> _native.Cursor | _native.RemoteCursor:
         collection, filter = _name_and_filter(collection, filter)
-        name, _, _ = self._common(collection, *rest)
+        name, level, timeout_ms = self._common(collection, *rest)
         if after is not None and not isinstance(after, str):
             raise InvalidArgument(f"after is {after!r} ({type(after).__name__}) but must be an id (str), or None")
         size = check.check_int(batch_size, "batch_size", 1, SCROLL_BATCH_MAX)
-        return self._native.scroll(name, check.check_filter(filter) or None, after, size, check.check_mode(on_damage))
+        conditions = check.check_filter(filter) or None
+        return self._native.scroll(name, conditions, after, size, check.check_mode(on_damage), timeout_ms, level)
 
     def count(
         self,
@@ -185,8 +188,8 @@ class Reading(Session):
             InvalidArgument: a wrong filter. CollectionNotFound.
         """
         collection, filter = _name_and_filter(collection, filter)
-        name, _, _ = self._common(collection, consistency_level, timeout_ms)
-        return self._native.count(name, check.check_filter(filter) or None)
+        name, level, timeout_ms = self._common(collection, consistency_level, timeout_ms)
+        return self._native.count(name, check.check_filter(filter) or None, timeout_ms, level)
 
 
 def _name_and_filter(collection: Any, filter: Any) -> tuple[Any, Any]:

@@ -61,7 +61,7 @@ def page_records(page: Page) -> list[Record]:
     return [Record(*row) for row in zip(ids, vectors, metadata, versions, strict=True)]
 
 
-def records_of(cursor: _native.Cursor) -> Iterator[Record]:
+def records_of(cursor: _native.Cursor | _native.RemoteCursor) -> Iterator[Record]:
     """Every record a native cursor yields, one page at a time."""
     while (page := cursor.next()) is not None:
         yield from page_records(page)

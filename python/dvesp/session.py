@@ -7,22 +7,20 @@ from typing import TYPE_CHECKING, Any
 from . import arguments as check
 
 if TYPE_CHECKING:
-    from ._native import Store as NativeStore
+    from ._native import RemoteStore, Store
 
-__all__ = ["LOCAL", "Session"]
-
-LOCAL = ("local",)
+__all__ = ["Session"]
 
 
 class Session:
     """An open native store and the settings it was opened with; `Writing`, `Reading` and `VectorStore` build on it."""
 
-    _native: NativeStore
+    _native: Store | RemoteStore
     _path: str | None
     _level: str
     _progress: bool | None
 
-    def _take(self, native: NativeStore, path: str | None, level: str, progress: bool | None) -> None:
+    def _take(self, native: Store | RemoteStore, path: str | None, level: str, progress: bool | None) -> None:
         self._native = native
         self._path = path
         self._level = level

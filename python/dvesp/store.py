@@ -14,7 +14,7 @@ from typing import Any, Self
 from . import _native
 from . import arguments as check
 from .collection import Collection
-from .deployment import check_path, check_plain, refuse_elsewhere
+from .deployment import check_path, check_plain, connect, refuse_elsewhere
 from .errors import InvalidArgument
 from .forks import watch
 from .progress import shown
@@ -69,9 +69,11 @@ class VectorStore(Writing, Reading):
         level = check.check_level(consistency_level)
         bars = None if progress is None else check.check_flag(progress, "progress")
         directory = None if path is None else check_path(path)
-        refuse_elsewhere({"nodes": nodes, "tls": tls, "api_key": api_key, "keyring": keyring})
-        refuse_elsewhere({"devices": devices, "archive": archive, "chain": chain})
-        self._take(_native.Store(directory), directory, level, bars)
+        refuse_elsewhere({"keyring": keyring, "devices": devices, "archive": archive, "chain": chain})
+        native = _native.Store(directory) if nodes is None else connect(nodes, tls, api_key)
+        if nodes is None and (tls is not None or api_key is not None):
+            raise InvalidArgument("tls and api_key are for talking to nodes: give nodes=[...] too")
+        self._take(native, directory, level, bars)
         watch(self)
         watch(self)
 
@@ -106,21 +108,21 @@ class VectorStore(Writing, Reading):
             CollectionExists: it exists (with ``exist_ok``: with other settings).
             Unavailable: sealed, or replicated.
         """
-        name, _, _ = self._common(check.check_collection(name, "name"), consistency_level, timeout_ms)
+        name, _, timeout_ms = self._common(check.check_collection(name, "name"), consistency_level, timeout_ms)
         dimension = check.check_int(dimension, "dimension", 1, DIMENSION_MAX)
         metric = check.check_choice(metric, "metric", check.METRICS)
         index = check.check_choice(index, "index", check.INDEX_KINDS)
         if index_params is not None and not isinstance(index_params, dict):
             raise InvalidArgument(f'index_params is {index_params!r} but must be a dict such as {{"M": 16}}, or None')
         exist_ok = check.check_flag(exist_ok, "exist_ok")
-        check_plain(privacy, fragments, replication_factor)
-        self._native.create_collection(name, dimension, metric, index, index_params, exist_ok)
+        replicas = check_plain(privacy, fragments, replication_factor, isinstance(self._native, _native.Store))
+        self._native.create_collection(name, dimension, metric, index, index_params, exist_ok, replicas, timeout_ms)
         return Collection(self, name)
 
     def list_collections(self, *, consistency_level: str | None = None, timeout_ms: int = 5000) -> list[str]:
         """The names of all collections, sorted."""
-        self._common("", consistency_level, timeout_ms)
-        return self._native.list_collections()
+        _, _, timeout_ms = self._common("", consistency_level, timeout_ms)
+        return self._native.list_collections(timeout_ms)
 
     def collection(self, name: str) -> Collection:
         """A handle to a collection that exists: the store's methods with ``collection`` filled in.
@@ -128,7 +130,7 @@ class VectorStore(Writing, Reading):
         Raises:
             CollectionNotFound: there is none of that name.
         """
-        self._native.describe(check.check_collection(name, "name"))
+        self._native.describe(check.check_collection(name, "name"), 5000, self._level)
         return Collection(self, name)
 
     def drop_collection(self, name: str, *, consistency_level: str | None = None, timeout_ms: int = 5000) -> None:
@@ -137,8 +139,8 @@ class VectorStore(Writing, Reading):
         Raises:
             CollectionNotFound: there is none of that name.
         """
-        self._common(check.check_collection(name, "name"), consistency_level, timeout_ms)
-        self._native.drop_collection(name)
+        _, _, timeout_ms = self._common(check.check_collection(name, "name"), consistency_level, timeout_ms)
+        self._native.drop_collection(name, timeout_ms)
 
     def describe(
         self,
@@ -153,8 +155,8 @@ class VectorStore(Writing, Reading):
         Raises:
             CollectionNotFound: there is none of that name.
         """
-        name, _, _ = self._common(name if collection is None else collection, consistency_level, timeout_ms)
-        return CollectionInfo.from_native(self._native.describe(name))
+        name, level, timeout_ms = self._common(name if collection is None else collection, consistency_level, timeout_ms)
+        return CollectionInfo.from_native(self._native.describe(name, timeout_ms, level))
 
     def flush(self, collection: str | None = None) -> None:
         """Seals every head into segments and waits until they are durable; None: all collections."""

@@ -6,10 +6,10 @@ from typing import Any
 
 from . import arguments as check
 from .convert import as_matrix, as_row
-from .errors import InvalidArgument
+from .errors import InvalidArgument, Timeout
 from .records import columns_of, is_records
 from .results import DeleteResult, InsertResult, UpdateResult
-from .session import LOCAL, Session
+from .session import Session
 
 __all__ = ["Writing"]
 
@@ -87,14 +87,18 @@ class Writing(Session):
         return self._write(as_matrix(rows, "vectors"), metadata, ids, "upsert", common)
 
     def _write(self, matrix: Any, metadata: Any, ids: Any, mode: str, common: tuple[str, str, int]) -> InsertResult:
-        collection, _, timeout_ms = common
+        collection, level, timeout_ms = common
         row_count = matrix.shape[0]
         rows = check.check_metadata(metadata, row_count)
         names = None if ids is None else check.check_ids(ids)
         if names is not None and len(names) != row_count:
             raise InvalidArgument(f"ids has {len(names)} elements but there are {row_count} vectors: give one for each")
-        vector_ids, root, timestamp_ms = self._native.write(collection, matrix, names, rows, mode, timeout_ms)
-        return InsertResult("success", vector_ids, list(LOCAL), root, timestamp_ms)
+        vector_ids, root, timestamp_ms, status, nodes = self._native.write(
+            collection, matrix, names, rows, mode, timeout_ms, level
+        )
+        if status == "unknown":
+            raise Timeout(root, vector_ids=vector_ids)
+        return InsertResult(status, vector_ids, nodes, root, timestamp_ms)
 
     def update(
         self,
@@ -120,7 +124,7 @@ class Writing(Session):
                 vector
             nor metadata, or wrong input. CollectionNotFound, DimensionMismatch, StorageFull, Timeout.
         """
-        name, _, timeout_ms = self._common(collection, consistency_level, timeout_ms)
+        name, level, timeout_ms = self._common(collection, consistency_level, timeout_ms)
         if not isinstance(id, str):
             raise InvalidArgument(f"id is {id!r} ({type(id).__name__}) but must be a str")
         if vector is None and metadata is None:
@@ -131,8 +135,8 @@ class Writing(Session):
             )
         row = None if vector is None else as_row(vector, "vector")
         wanted = None if if_version is None else check.check_int(if_version, "if_version", 1, VERSION_MAX)
-        version, timestamp_ms = self._native.update(name, id, row, metadata, wanted, timeout_ms)
-        return UpdateResult("success", version, list(LOCAL), timestamp_ms)
+        version, timestamp_ms, status, nodes = self._native.update(name, id, row, metadata, wanted, timeout_ms, level)
+        return UpdateResult(status, version, nodes, timestamp_ms)
 
     def delete(
         self,
@@ -152,10 +156,10 @@ class Writing(Session):
             InvalidArgument: neither ids nor filter, or an empty filter, which would match everything.
             CollectionNotFound, StorageFull, Timeout.
         """
-        name, _, timeout_ms = self._common(collection, consistency_level, timeout_ms)
+        name, level, timeout_ms = self._common(collection, consistency_level, timeout_ms)
         conditions = check.check_filter(filter)
         if ids is None and not conditions:
             raise InvalidArgument("ids and filter are both missing: say what to delete (drop_collection removes everything)")
         names = None if ids is None else check.check_ids(ids, single=True)
-        deleted, timestamp_ms = self._native.delete(name, names, conditions or None, timeout_ms)
-        return DeleteResult("success", deleted, list(LOCAL), timestamp_ms)
+        deleted, timestamp_ms, status, nodes = self._native.delete(name, names, conditions or None, timeout_ms, level)
+        return DeleteResult(status, deleted, nodes, timestamp_ms)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from dvesp import VectorStore
 from hypothesis import HealthCheck, settings
+from node_cluster import Cluster
 from numpy.typing import NDArray
 
 settings.register_profile("dvesp", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -28,17 +29,39 @@ def vectors() -> Vectors:
     return make
 
 
-@pytest.fixture
-def store() -> Iterator[VectorStore]:
-    """An empty store in memory."""
-    with VectorStore() as opened:
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three nodes on loopback, shared by all tests of a session."""
+    with Cluster(tmp_path_factory.mktemp("cluster"), 3) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def opened_store(kind: str, request: pytest.FixtureRequest) -> Iterator[VectorStore]:
+    """An empty store of one deployment; a cluster's collections are dropped afterwards."""
+    if kind != "cluster":
+        with VectorStore(request.getfixturevalue("tmp_path") / "store" if kind == "directory" else None) as opened:
+            yield opened
+        return
+    nodes = request.getfixturevalue("cluster").addresses
+    with VectorStore(nodes=nodes) as opened:
+        yield opened
+    with VectorStore(nodes=nodes) as cleaning:
+        for name in cleaning.list_collections():
+            cleaning.drop_collection(name)
+
+
+@pytest.fixture(params=["memory", "cluster"])
+def store(request: pytest.FixtureRequest) -> Iterator[VectorStore]:
+    """An empty store, once in memory and once on three nodes."""
+    with opened_store(request.param, request) as opened:
         yield opened
 
 
-@pytest.fixture(params=["memory", "directory"])
-def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
-    """An empty store, once in memory and once in a directory."""
-    with VectorStore(None if request.param == "memory" else tmp_path / "store") as opened:
+@pytest.fixture(params=["memory", "directory", "cluster"])
+def any_store(request: pytest.FixtureRequest) -> Iterator[VectorStore]:
+    """An empty store, once in each deployment."""
+    with opened_store(request.param, request) as opened:
         yield opened
 
 

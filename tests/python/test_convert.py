@@ -123,7 +123,8 @@ def test_float32_rows_pass_through_untouched() -> None:
     assert as_matrix(frozen, "vectors") is frozen
 
 
-def test_contiguous_vectors_are_copied_once_from_numpy(store: VectorStore) -> None:
+def test_contiguous_vectors_are_copied_once_from_numpy() -> None:
+    store = VectorStore()
     vectors = np.random.default_rng(0).standard_normal((1000, 32)).astype(np.float32)
     before = _native.vector_bytes_copied()
     store.insert(vectors)

@@ -173,7 +173,11 @@ REFUSALS: dict[str, tuple[Call, type[Error], str]] = {
     "create privacy": (lambda s: s.create_collection("n", 2, privacy="secret"), InvalidArgument, "privacy"),
     "create sealed": (lambda s: s.create_collection("n", 2, privacy="sealed"), Unavailable, "sealed"),
     "create fragments": (lambda s: s.create_collection("n", 2, fragments=(3, 5)), InvalidArgument, "fragments"),
-    "create replicas": (lambda s: s.create_collection("n", 2, replication_factor=3), Unavailable, "replication_factor"),
+    "create replicas": (
+        lambda s: s.create_collection("n", 2, replication_factor=4),
+        InvalidArgument,
+        "replication_factor",
+    ),
     "create replicas 0": (lambda s: s.create_collection("n", 2, replication_factor=0), InvalidArgument, "replication"),
     "status flag": (lambda s: s.status("yes"), InvalidArgument, "detail"),
     "snapshot path": (lambda s: s.snapshot(5), InvalidArgument, "path"),
@@ -250,15 +254,37 @@ def test_filter_that_means_nothing_is_refused_everywhere(filled: VectorStore, fi
     assert contents(filled) == before
 
 
-ELSEWHERE = ["nodes", "tls", "api_key", "keyring", "devices", "archive", "chain"]
+ELSEWHERE = ["keyring", "devices", "archive", "chain"]
 
 
 @pytest.mark.parametrize("argument", ELSEWHERE)
 def test_constructor_argument_of_other_deployments_is_refused_by_name(tmp_path: Path, argument: str) -> None:
-    path = None if argument == "nodes" else tmp_path / "store"
     with pytest.raises(Unavailable, match=argument) as caught:
-        VectorStore(path, **{argument: ["x"]})
+        VectorStore(tmp_path / "store", **{argument: ["x"]})
     assert isinstance(caught.value, ConnectionError) and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ({"nodes": "node1:7000"}, "list of addresses"),
+        ({"nodes": []}, "empty"),
+        ({"nodes": ["node1:7000", 7]}, "element 1"),
+        ({"nodes": ["127.0.0.1"]}, "HOST:PORT"),
+        ({"nodes": ["127.0.0.1:99999"]}, "HOST:PORT"),
+        ({"nodes": ["node1:7000"]}, "another machine"),
+        ({"nodes": ["127.0.0.1:7000"], "tls": "ca.pem"}, "TLS"),
+        ({"nodes": ["127.0.0.1:7000"], "api_key": "k"}, "api_key"),
+        ({"tls": "ca.pem"}, "nodes"),
+        ({"api_key": "k"}, "nodes"),
+    ],
+)
+def test_wrong_addresses_and_credentials_are_refused_before_anything_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: dict[str, Any], word: str
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with pytest.raises(InvalidArgument, match=word):
+        VectorStore(**arguments)
 
 
 def test_path_with_nodes_is_refused_and_creates_nothing(tmp_path: Path) -> None:

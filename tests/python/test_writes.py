@@ -74,12 +74,17 @@ def test_upsert_takes_back_the_records_that_get_returned(store: VectorStore) -> 
     assert store.get(["a", "b"], "copy") == records
 
 
+def holds_it(nodes: list[str]) -> bool:
+    """One machine keeps what it acknowledged; of a cluster a majority does."""
+    return nodes == ["local"] or (len(nodes) >= 2 and set(nodes) <= {"node0", "node1", "node2"})
+
+
 def test_update_changes_what_is_given_and_counts_versions(any_store: VectorStore) -> None:
     any_store.insert(V, [{"n": 1, "kept": True}, None], ["a", "b"])
     assert any_store.update("a", vector=[7, 8]).version == 2
     assert one(any_store, "a").metadata == {"n": 1, "kept": True} and one(any_store, "a").vector.tolist() == [7, 8]
     result = any_store.update("a", metadata={"n": 2})
-    assert result.version == 3 and result.status == "success" and result.storage_nodes == ["local"]
+    assert result.version == 3 and result.status == "success" and holds_it(result.storage_nodes)
     assert one(any_store, "a").metadata == {"n": 2} and one(any_store, "a").vector.tolist() == [7, 8]
     assert any_store.update("a", [1, 1], {}, if_version=3).version == 4
     assert one(any_store, "a").metadata in ({}, None) and one(any_store, "b").version == 1
@@ -98,7 +103,7 @@ def test_update_with_stale_version_changes_nothing(any_store: VectorStore) -> No
 def test_delete_counts_what_was_there(any_store: VectorStore) -> None:
     any_store.insert(np.eye(6, dtype=np.float32), [{"n": i} for i in range(6)], list("abcdef"))
     result = any_store.delete(["a", "nobody", "b"])
-    assert (result.deleted, result.status, result.storage_nodes) == (2, "success", ["local"])
+    assert (result.deleted, result.status) == (2, "success") and holds_it(result.storage_nodes)
     assert any_store.delete("c").deleted == 1 and any_store.delete("c").deleted == 0
     assert any_store.delete([]).deleted == 0
     assert any_store.delete(filter={"n": {"$gte": 5}}).deleted == 1

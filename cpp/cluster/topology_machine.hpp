@@ -1,0 +1,38 @@
+/// cluster/topology_machine.hpp - the state machine of the topology group: commands in log order, the same result everywhere.
+#pragma once
+
+#include "codec/frame.hpp"
+#include "codec/topology.hpp"
+
+namespace dvesp::cluster {
+
+enum class CommandKind : std::uint8_t {
+    create_collection = 1,
+    drop_collection = 2,
+    add_member = 3,
+    remove_member = 4,
+    set_replicas = 5,
+};
+
+struct Command {
+    CommandKind kind = CommandKind::create_collection;
+    codec::BatchId request{};  ///< names the command, so that its proposer finds the outcome
+    bool exist_ok = false;
+    std::string collection;
+    std::vector<std::uint8_t> config;
+    std::vector<std::uint64_t> replicas;
+    codec::Member member;
+    std::uint64_t group = 0;
+};
+[[nodiscard]] std::vector<std::uint8_t> encode_command(const Command& command);
+[[nodiscard]] Result<Command> parse_command(ByteView bytes);
+
+/// Changes `topology` or says why not; a refused command changes nothing.
+/// @errors collection_exists, collection_not_found, invalid_argument
+[[nodiscard]] Result<void> apply_command(codec::Topology& topology, const Command& command);
+
+/// The `count` storage members that keep the fewest shards, by rendezvous where equal.
+[[nodiscard]] std::vector<std::uint64_t> choose_replicas(const codec::Topology& topology, const std::string& collection,
+                                                         std::size_t count);
+
+}  // namespace dvesp::cluster

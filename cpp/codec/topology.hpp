@@ -1,0 +1,62 @@
+/// codec/topology.hpp - who is in the cluster and which nodes keep which shard, as every node and client knows it.
+/// Bytes: docs/formats/rpc.md.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+
+namespace dvesp::codec {
+
+inline constexpr std::size_t members_max = 1024;
+inline constexpr std::size_t name_bytes_max = 255;
+
+enum class NodeRole : std::uint8_t { coordinator = 0, storage = 1, edge = 2 };
+
+struct Member {
+    std::uint64_t id = 0;  ///< in Raft; a node that lost its disk comes back with another one
+    std::string name;
+    std::string address;  ///< HOST:PORT
+    NodeRole role = NodeRole::storage;
+    bool operator==(const Member&) const = default;
+};
+
+/// A collection is one shard until it is split.
+struct ShardInfo {
+    std::uint64_t group = 0;
+    std::string collection;
+    std::vector<std::uint8_t> config;     ///< CBOR map, docs/formats/manifest.md
+    std::vector<std::uint64_t> replicas;  ///< members that shall keep it
+    bool operator==(const ShardInfo&) const = default;
+};
+
+struct Topology {
+    std::array<std::uint8_t, 16> cluster_id{};
+    std::uint64_t epoch = 0;  ///< grows with every change
+    std::uint64_t next_group = 1;
+    std::map<std::uint64_t, Member> members;
+    std::map<std::uint64_t, ShardInfo> shards;
+    std::map<std::string, std::uint64_t> by_name;  ///< collection -> group
+
+    [[nodiscard]] const ShardInfo* shard_of(const std::string& collection) const;
+    [[nodiscard]] const Member* member_at(const std::string& address) const;
+};
+
+/// What a node tells of the cluster: the topology and the leaders it knows of.
+struct TopologyView {
+    Topology topology;
+    std::uint64_t self = 0;
+    std::map<std::uint64_t, std::uint64_t> leaders;  ///< group -> member
+};
+
+[[nodiscard]] std::vector<std::uint8_t> encode_topology(const Topology& topology);
+[[nodiscard]] Result<Topology> parse_topology(ByteView bytes);
+[[nodiscard]] std::vector<std::uint8_t> encode_view(const TopologyView& view);
+[[nodiscard]] Result<TopologyView> parse_view(ByteView bytes);
+
+}  // namespace dvesp::codec

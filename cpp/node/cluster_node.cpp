@@ -1,0 +1,220 @@
+/// node/cluster_node.cpp - opening a node, recovering its groups from its log, the tick, closing.
+#include "node/cluster_node.hpp"
+
+#include <algorithm>
+
+#include "codec/byte_io.hpp"
+#include "store/frame_maker.hpp"
+
+namespace dvesp::node {
+namespace {
+
+constexpr std::uint64_t ns_per_ms = 1'000'000;
+constexpr std::uint64_t read_retry_ns = 200 * ns_per_ms;
+constexpr std::uint64_t payload_retry_ns = 500 * ns_per_ms;
+constexpr std::size_t payload_retries_max = 1024;  // in one tick
+constexpr std::uint64_t forsaken_payload_ns = std::uint64_t{600} * 1000 * ns_per_ms;
+constexpr std::uint64_t checkpoint_ticks = 20;
+
+}  // namespace
+
+ports::Message message_of(const codec::Reply& reply, std::shared_ptr<const void> keep) {
+    codec::EncodedMessage encoded = codec::encode_reply(reply);
+    return {std::move(encoded.head), encoded.tail, std::move(keep)};
+}
+
+void respond_error(const Incoming& incoming, const Error& error) { incoming.respond(message_of(codec::reply_of(error))); }
+
+ClusterNode::ClusterNode(const NodePorts& ports, const NodeOptions& options) : ports_(ports), options_(options) {
+    if (options_.name.empty()) options_.name = options_.address;
+    options_.database.is_replica = true;
+}
+
+ClusterNode::~ClusterNode() = default;
+
+Result<std::unique_ptr<ClusterNode>> ClusterNode::open(const NodePorts& ports, const NodeOptions& options) {
+    std::unique_ptr<ClusterNode> node(new ClusterNode(ports, options));
+    DVESP_ASSIGN(node->database_, store::Database::open(ports.store, node->options_.database));
+    DVESP_TRY(node->recover());
+    return node;
+}
+
+Result<void> ClusterNode::recover() {
+    if (!database_->log_damages().empty()) {
+        return fail(ErrorCode::corruption, database_->log_damages().front().file +
+                                               ": durable entries are damaged, so this node may not vote as before; move the "
+                                               "directory away and start again: the node fetches everything from its peers");
+    }
+    for (store::RecoveredFrame& recovered : database_->take_recovered()) {
+        const codec::FrameView& view = recovered.frame->view;
+        last_hlc_ = std::max(last_hlc_, view.head.hlc);
+        if (view.head.kind == codec::FrameKind::raft) {
+            DVESP_ASSIGN(const cluster::NodeRecord record, cluster::parse_record(view.metadata(0)));
+            DVESP_TRY(fold(record));
+        } else {
+            const Hash hash = codec::body_hash(recovered.frame->buffer.bytes());
+            recovered_payloads_[view.head.shard][hash] = {recovered.frame, recovered.log_seq, now_ns()};
+        }
+    }
+    if (!incomplete_.empty()) {
+        return fail(ErrorCode::corruption, database_->log_place() +
+                                               ": entries of a group are missing; move the directory away "
+                                               "and start again: the node fetches everything from its peers");
+    }
+    if (has_cluster()) start_groups();
+    return {};
+}
+
+Result<void> ClusterNode::fold(const cluster::NodeRecord& record) {
+    if (record.identity) identity_ = *record.identity;
+    for (const cluster::GroupId group : record.dropped) {
+        recovered_.erase(group);
+        recovered_batches_.erase(group);
+        incomplete_.erase(group);
+    }
+    for (const cluster::GroupRecord& part : record.groups) {
+        cluster::RaftState& state = recovered_[part.group];
+        if (part.is_whole) {
+            incomplete_.erase(part.group);
+            state = {};
+            state.truncated_index = part.truncated_index;
+            state.truncated_term = part.truncated_term;
+            state.members = part.members;
+            recovered_batches_[part.group] = part.batches;
+        }
+        if (part.group == cluster::topology_group && !part.state.empty()) {
+            DVESP_ASSIGN(topology_, codec::parse_topology(part.state));
+            topology_at_truncation_ = topology_;
+        }
+        if (part.hard) state.hard = *part.hard;
+        for (const cluster::RaftEntry& entry : part.entries) {
+            if (entry.index <= state.truncated_index) continue;
+            const std::uint64_t last = state.truncated_index + state.entries.size();
+            if (entry.index > last + 1) {  // trimmed with an old file: a whole record follows, or the log is damaged
+                incomplete_.insert(part.group);
+                break;
+            }
+            state.entries.resize(entry.index - state.truncated_index - 1);
+            state.entries.push_back(entry);
+        }
+    }
+    return {};
+}
+
+void ClusterNode::start_groups() {
+    const auto found = recovered_.find(cluster::topology_group);
+    if (found == recovered_.end()) return;  // a member that joins learns the topology from its peers
+    const cluster::RaftState state = std::move(found->second);
+    recovered_.erase(found);
+    Replica& topology = add_group(cluster::topology_group, state);
+    follow_topology();
+    pump(topology);
+}
+
+void ClusterNode::tick() {
+    ++ticks_;
+    if (log_failed_ && now_ns() >= log_retry_ns_) write_log();
+    if (!has_cluster()) return tick_boot();
+    if (log_failed_) return;  // who cannot write does not vote or lead: the others go on without this node
+    for (auto& [id, replica] : replicas_) {
+        replica->raft->tick();
+        pump(*replica);
+        expire(*replica);
+        if (ticks_ % 4 == 0) reconcile(*replica);
+    }
+    if (ticks_ % checkpoint_ticks == 0) checkpoint();
+    if (ticks_ % 10 == 0 && leads_topology() == false) tick_boot();
+}
+
+void ClusterNode::expire(Replica& replica) {
+    const std::uint64_t now = now_ns();
+    if (!replica.asked.empty() && now - replica.asked_ns > read_retry_ns) {
+        std::move(replica.asked.begin(), replica.asked.end(), std::back_inserter(replica.forming));
+        replica.asked.clear();
+        replica.asked_id = 0;
+    }
+    const auto late = [now](const ReadJob& job) { return job.deadline_ns <= now; };
+    std::vector<ReadJob> expired;
+    for (auto at = replica.forming.begin(); at != replica.forming.end();) {
+        if (late(*at)) {
+            expired.push_back(std::move(*at));
+            at = replica.forming.erase(at);
+        } else {
+            ++at;
+        }
+    }
+    for (auto at = replica.applying.begin(); at != replica.applying.end();) {
+        if (late(at->second)) expired.push_back(std::move(at->second));
+        at = late(at->second) ? replica.applying.erase(at) : std::next(at);
+    }
+    for (ReadJob& job : expired) job.then({ReadGrant::Kind::expired, replica.applied, 0});
+    ask_reads(replica);
+    settle_waiting_for_all(replica);
+    for (auto& [index, job] : replica.by_index) {
+        if (job->is_answered || job->incoming.deadline_ns > now) continue;
+        job->is_answered = true;
+        respond_error(job->incoming, fail(ErrorCode::timeout,
+                                          "no majority answered within timeout_ms; the batch may "
+                                          "become visible later: a retry with the same ids is safe"));
+    }
+    pump_writes(replica);
+    std::vector<Hash> wanted;
+    for (const auto& [hash, when] : replica.requested) {
+        if (now - when >= payload_retry_ns && wanted.size() < payload_retries_max) wanted.push_back(hash);
+    }
+    const cluster::MemberId leader = replica.raft->status().leader;
+    if (!wanted.empty() && leader != 0 && leader != identity_.member) request_payloads(replica, leader, wanted);
+    // What a leader of the past sent is of no use once a newer one is known.
+    if (!replica.waiting.empty() && leader != 0) {
+        std::erase_if(replica.waiting, [&](const WaitingMessage& message) { return message.from != leader; });
+        if (replica.waiting.empty()) replica.requested.clear();
+    }
+    std::erase_if(replica.payloads, [&](const auto& item) {
+        if (item.second.log_seq == 0 || now - item.second.since_ns < forsaken_payload_ns) return false;
+        return std::none_of(replica.entries.begin(), replica.entries.end(), [&](const cluster::RaftEntry& entry) {
+            const auto batch = cluster::parse_entry(entry.data);
+            return batch && batch->payload == item.first;
+        });
+    });
+}
+
+bool ClusterNode::is_ready() const {
+    if (!has_cluster() || replicas_.empty()) return false;
+    return std::all_of(replicas_.begin(), replicas_.end(), [](const auto& item) {
+        const cluster::GroupStatus status = item.second->raft->status();
+        return status.leader != 0;
+    });
+}
+
+void ClusterNode::drain() {
+    is_draining_ = true;
+    for (auto& [id, replica] : replicas_) {
+        if (!replica->leads()) continue;
+        cluster::MemberId best = 0;
+        std::uint64_t match = 0;
+        for (const cluster::Progress& progress : replica->raft->progress()) {
+            if (progress.id == identity_.member || progress.is_learner || !progress.is_recent) continue;
+            if (best == 0 || progress.match > match) best = progress.id;
+            match = std::max(match, progress.match);
+        }
+        if (best != 0) replica->raft->transfer(best);
+        pump(*replica);
+    }
+}
+
+void ClusterNode::abandon() {
+    is_draining_ = true;
+    for (auto& [id, replica] : replicas_) {
+        give_up_reads(*replica);
+        give_up_writes(*replica);
+        for (auto& [index, job] : std::exchange(replica->applying, {})) job.then({ReadGrant::Kind::not_leader, 0, 0});
+    }
+    for (auto& [request, incoming] : commands_) {
+        respond_error(incoming, fail(ErrorCode::unavailable, "the node shuts down; ask another one"));
+    }
+    commands_.clear();
+}
+
+Result<void> ClusterNode::close() { return database_->close(); }
+
+}  // namespace dvesp::node

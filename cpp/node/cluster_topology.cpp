@@ -1,0 +1,281 @@
+/// node/cluster_topology.cpp - collections and members: commands to the topology group, and what this node makes of them.
+#include <algorithm>
+
+#include "node/cluster_node.hpp"
+
+namespace dvesp::node {
+namespace {
+
+constexpr std::size_t replicas_default = 3;
+constexpr std::uint64_t young_group_ns = 2'000'000'000;
+
+}  // namespace
+
+std::string ClusterNode::address_of(cluster::MemberId member) const {
+    const auto found = topology_.members.find(member);
+    if (found != topology_.members.end()) return found->second.address;
+    for (const cluster::Founder& founder : identity_.founders) {
+        if (cluster::member_of(founder) == member) return founder.address;
+    }
+    return {};
+}
+
+std::string ClusterNode::name_of(cluster::MemberId member) const {
+    const auto found = topology_.members.find(member);
+    return found == topology_.members.end() ? std::to_string(member) : found->second.name;
+}
+
+bool ClusterNode::leads_topology() const {
+    const auto found = replicas_.find(cluster::topology_group);
+    return found != replicas_.end() && found->second->leads();
+}
+
+Replica* ClusterNode::replica_of(const std::string& collection) {
+    const codec::ShardInfo* shard = topology_.shard_of(collection);
+    if (shard == nullptr) return nullptr;
+    const auto found = replicas_.find(shard->group);
+    return found == replicas_.end() || !found->second->collection ? nullptr : found->second.get();
+}
+
+void ClusterNode::send_on(const Incoming& incoming, const Replica* replica, bool may_be_done) {
+    codec::Reply reply;
+    reply.count = may_be_done ? 1 : 0;
+    reply.is_leader_hint = true;
+    std::string hint;
+    if (replica != nullptr) {
+        const cluster::GroupStatus status = replica->raft->status();
+        if (status.leader != 0 && status.leader != identity_.member) hint = address_of(status.leader);
+        reply.hint = hint;
+        return incoming.respond(message_of(reply));
+    }
+    const codec::ShardInfo* shard = topology_.shard_of(std::string(incoming.request.collection));
+    if (shard != nullptr) {
+        for (const std::uint64_t member : shard->replicas) {
+            if (member != identity_.member) hint = address_of(member);
+        }
+        reply.hint = hint;
+        return incoming.respond(message_of(reply));
+    }
+    const auto topology = replicas_.find(cluster::topology_group);
+    const bool is_current =
+        topology != replicas_.end() && topology->second->leads() && topology->second->applied >= topology->second->lead_index;
+    if (is_current && !incoming.request.collection.empty()) {
+        return respond_error(incoming, fail(ErrorCode::collection_not_found,
+                                            "collection '" + std::string(incoming.request.collection) +
+                                                "' does not exist; insert into it or call create_collection first"));
+    }
+    if (topology != replicas_.end()) {
+        const cluster::GroupStatus status = topology->second->raft->status();
+        if (status.leader != 0 && status.leader != identity_.member) hint = address_of(status.leader);
+    }
+    reply.hint = hint;
+    incoming.respond(message_of(reply));
+}
+
+codec::TopologyView ClusterNode::view() const {
+    codec::TopologyView out;
+    out.topology = topology_;
+    out.self = identity_.member;
+    for (const auto& [id, replica] : replicas_) {
+        const cluster::GroupStatus status = replica->raft->status();
+        if (status.leader != 0) out.leaders[id] = status.leader;
+    }
+    return out;
+}
+
+void ClusterNode::answer_hello(const Incoming& incoming) {
+    const std::vector<std::uint8_t> bytes = codec::encode_view(view());
+    codec::Reply reply;
+    reply.bytes = bytes;
+    incoming.respond(message_of(reply));
+}
+
+void ClusterNode::answer_list(Incoming incoming) {
+    const auto found = replicas_.find(cluster::topology_group);
+    if (found == replicas_.end() || !found->second->leads())
+        return send_on(incoming, found == replicas_.end() ? nullptr : found->second.get());
+    auto shared = std::make_shared<Incoming>(std::move(incoming));
+    begin_read(*found->second, codec::Level::quorum, {0, shared->deadline_ns, 1, [this, shared](ReadGrant grant) {
+                                                          if (grant.kind != ReadGrant::Kind::granted)
+                                                              return send_on(*shared, nullptr);
+                                                          answer_hello(*shared);
+                                                      }});
+}
+
+void ClusterNode::handle_topology(Incoming incoming) {
+    const codec::Request& request = incoming.request;
+    const auto found = replicas_.find(cluster::topology_group);
+    if (found == replicas_.end() || !found->second->leads() || found->second->applied < found->second->lead_index) {
+        return send_on(incoming, found == replicas_.end() ? nullptr : found->second.get());
+    }
+    cluster::Command command;
+    command.request = request.batch_id;
+    command.collection = std::string(request.collection);
+    if (request.op == codec::Op::drop) {
+        command.kind = cluster::CommandKind::drop_collection;
+        return propose_command(std::move(command), std::move(incoming));
+    }
+    auto checked = store::check_collection_name(request.collection);
+    auto config = store::parse_config(request.config);
+    if (checked.ok() && !config.ok()) checked = fail(ErrorCode::invalid_argument, config.error().message);
+    if (checked.ok()) checked = store::check_config(*config);
+    if (!checked.ok()) return respond_error(incoming, checked.error());
+    const std::size_t storage =
+        static_cast<std::size_t>(std::count_if(topology_.members.begin(), topology_.members.end(),
+                                               [](const auto& item) { return item.second.role == codec::NodeRole::storage; }));
+    if (request.count > storage) {
+        return respond_error(incoming, fail(ErrorCode::invalid_argument,
+                                            "replication_factor is " + std::to_string(request.count) +
+                                                ", but the cluster has " + std::to_string(storage) + " storage nodes"));
+    }
+    command.kind = cluster::CommandKind::create_collection;
+    command.exist_ok = request.has(codec::flag_exist_ok);
+    command.config.assign(request.config.begin(), request.config.end());
+    command.replicas =
+        cluster::choose_replicas(topology_, command.collection, request.count == 0 ? replicas_default : request.count);
+    propose_command(std::move(command), std::move(incoming));
+}
+
+void ClusterNode::propose_command(cluster::Command command, Incoming incoming) {
+    Replica& topology = *replicas_.at(cluster::topology_group);
+    if (!topology.raft->propose(cluster::encode_command(command))) return send_on(incoming, &topology);
+    commands_.insert_or_assign(command.request, std::move(incoming));
+    pump(topology);
+}
+
+void ClusterNode::apply_topology(const cluster::RaftEntry& entry) {
+    if (entry.data.empty()) return;
+    const auto command = cluster::parse_command(entry.data);
+    if (!command.ok()) return;  // written by a newer version; this one keeps what it knows
+    const auto outcome = cluster::apply_command(topology_, *command);
+    if (outcome.ok()) follow_topology();
+    const auto waiting = commands_.find(command->request);
+    if (waiting == commands_.end()) return;
+    const Incoming incoming = std::move(waiting->second);
+    commands_.erase(waiting);
+    if (!outcome.ok()) return respond_error(incoming, outcome.error());
+    answer_hello(incoming);
+}
+
+/// Makes and drops groups so that this node keeps what the topology gives it.
+void ClusterNode::follow_topology() {
+    for (const auto& [id, shard] : topology_.shards) {
+        const bool is_mine = std::find(shard.replicas.begin(), shard.replicas.end(), identity_.member) != shard.replicas.end();
+        if (!is_mine || replicas_.contains(id)) continue;
+        const auto config = store::parse_config(shard.config);
+        if (!config.ok()) continue;
+        auto collection = database_->add_collection(shard.collection, static_cast<std::uint32_t>(id), *config);
+        if (!collection.ok()) continue;
+        cluster::RaftState state;
+        const auto known = recovered_.find(id);
+        const bool is_new = known == recovered_.end();
+        if (is_new) {
+            state.members.voters = shard.replicas;
+            std::sort(state.members.voters.begin(), state.members.voters.end());
+        } else {
+            state = std::move(known->second);
+            recovered_.erase(known);
+        }
+        Replica& replica = add_group(id, state);
+        replica.collection = *collection;
+        if (is_new) {
+            LogItem item;
+            item.record = std::make_unique<cluster::NodeRecord>();
+            item.record->groups.push_back(whole_record(replica));
+            log(std::move(item));
+            if (shard.replicas[id % shard.replicas.size()] == identity_.member) replica.raft->campaign();
+        }
+        pump(replica);
+        if (const auto early = unknown_groups_.find(id); early != unknown_groups_.end()) {
+            const std::deque<WaitingMessage> messages = std::move(early->second);
+            unknown_groups_.erase(early);
+            for (const WaitingMessage& message : messages) receive_raft(id, message.from, message.keep, message.bytes);
+        }
+    }
+    std::vector<cluster::GroupId> gone;
+    for (const auto& [id, replica] : replicas_) {
+        if (id != cluster::topology_group && !topology_.shards.contains(id)) gone.push_back(id);
+    }
+    for (const cluster::GroupId id : gone) drop_group(id);
+}
+
+/// Brings a group's members to what the topology wants, one change at a time, by its leader.
+void ClusterNode::reconcile(Replica& replica) {
+    const cluster::GroupStatus status = replica.raft->status();
+    if (status.leader == 0 && now_ns() - replica.born_ns < young_group_ns && replica.id != cluster::topology_group) {
+        // A group that was just made: whoever is first in line does not wait for the clock of an election.
+        const codec::ShardInfo& shard = topology_.shards.at(replica.id);
+        if (shard.replicas[replica.id % shard.replicas.size()] == identity_.member) {
+            replica.raft->campaign();
+            pump(replica);
+        }
+    }
+}
+
+void ClusterNode::handle(Incoming incoming) {
+    ++counters_.requests;
+    if (!has_cluster() && incoming.request.op != codec::Op::status) {
+        return respond_error(incoming, fail(ErrorCode::unavailable,
+                                            "the node has no cluster yet: it waits for the nodes of its "
+                                            "--join list; try again"));
+    }
+    switch (incoming.request.op) {
+        case codec::Op::hello:
+            if (incoming.request.level == codec::Level::quorum) return answer_list(std::move(incoming));
+            return answer_hello(incoming);
+        case codec::Op::write:
+        case codec::Op::update:
+        case codec::Op::remove:
+            return handle_write(std::move(incoming));
+        case codec::Op::create:
+        case codec::Op::drop:
+            return handle_topology(std::move(incoming));
+        case codec::Op::search:
+        case codec::Op::get:
+        case codec::Op::scroll:
+        case codec::Op::count:
+        case codec::Op::describe:
+        case codec::Op::read_index:
+            return handle_read(std::move(incoming));
+        case codec::Op::flush:
+        case codec::Op::compact:
+        case codec::Op::verify:
+            return handle_upkeep(std::move(incoming));
+        case codec::Op::status: {
+            const std::string text = report();
+            codec::Reply reply;
+            reply.bytes = bytes_of(text);
+            return incoming.respond(message_of(reply));
+        }
+        case codec::Op::join:
+        case codec::Op::fetch:
+            return respond_error(incoming, fail(ErrorCode::invalid_argument, "this node does not serve that operation"));
+    }
+}
+
+/// flush, compact and verify work on this node's replica alone; the client asks every node.
+void ClusterNode::handle_upkeep(Incoming incoming) {
+    auto shared = std::make_shared<Incoming>(std::move(incoming));
+    auto answer = std::make_shared<ports::Message>();
+    ports_.lanes->run(
+        ports::Lane::pool,
+        [this, shared, answer] {
+            const std::string name(shared->request.collection);
+            Result<void> done;
+            std::vector<std::string> problems;
+            if (shared->request.op == codec::Op::flush) done = database_->flush(name);
+            if (shared->request.op == codec::Op::compact) done = database_->compact(name);
+            if (shared->request.op == codec::Op::verify) {
+                auto verified = database_->verify(name);
+                if (verified.ok()) problems = std::move(*verified);
+                if (!verified.ok()) done = verified.error();
+            }
+            codec::Reply reply;
+            if (!done.ok()) reply = codec::reply_of(done.error());
+            for (const std::string& problem : problems) reply.nodes.emplace_back(problem);
+            *answer = message_of(reply);
+        },
+        [shared, answer] { shared->respond(std::move(*answer)); });
+}
+
+}  // namespace dvesp::node

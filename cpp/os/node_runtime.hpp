@@ -1,0 +1,100 @@
+/// os/node_runtime.hpp - runs a ClusterNode: the core thread with its ticks, the lanes, the links to peers.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "node/cluster_node.hpp"
+#include "os/rpc_pool.hpp"
+
+namespace dvesp::os {
+
+/// A queue of work and the threads that empty it.
+class WorkQueue {
+  public:
+    WorkQueue(const char* name, std::size_t thread_count);
+    ~WorkQueue();
+    void post(std::function<void()> work);
+    void stop();  ///< runs what is queued, then ends the threads; idempotent
+
+  private:
+    void work_until_stopped();
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<std::function<void()>> queue_;
+    bool is_stopped_ = false;
+    std::vector<std::thread> threads_;
+};
+
+/// One-way messages to one peer over one connection, in order; connects again when it breaks.
+class PeerLink {
+  public:
+    PeerLink(std::string address, std::shared_ptr<TlsContext> tls, std::uint64_t queued_bytes_max);
+    ~PeerLink();
+    void send(ports::Message message);
+
+  private:
+    void run();
+    std::string address_;
+    std::shared_ptr<TlsContext> tls_;
+    std::uint64_t queued_bytes_max_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<ports::Message> queue_;
+    std::uint64_t queued_bytes_ = 0;
+    bool is_stopped_ = false;
+    Stream* stream_ = nullptr;
+    std::thread thread_;
+};
+
+class NodeRuntime final : public ports::Network, public ports::Lanes {
+  public:
+    explicit NodeRuntime(std::shared_ptr<TlsContext> client_tls);
+    ~NodeRuntime() override;
+
+    /// Opens the node's store in `files` and starts its core. @errors as ClusterNode::open
+    Result<void> start(std::unique_ptr<ports::Files> files, const node::NodeOptions& options);
+    /// Hands leadership over, then sends on what still waits; answers go out until the server is stopped.
+    void drain();
+    /// Closes. To be called when nobody asks any more. Idempotent.
+    Result<void> stop();
+
+    /// A client's request and its answer. @threads any; waits
+    [[nodiscard]] ports::Message ask(std::shared_ptr<AlignedBuffer> bytes, std::size_t size);
+    /// A peer's message. @threads any
+    void receive(std::shared_ptr<AlignedBuffer> bytes, std::size_t size);
+    /// Runs `work` with the node in the core and waits for it. @threads any but the core
+    void in_core(const std::function<void(node::ClusterNode&)>& work);
+
+    void send(const std::string& address, ports::Channel channel, ports::Message message) override;
+    void run(ports::Lane lane, std::function<void()> work, std::function<void()> then) override;
+    void post(std::function<void()> work) override;
+
+  private:
+    void run_core();
+
+    std::shared_ptr<TlsContext> tls_;
+    std::unique_ptr<ports::Files> files_;
+    std::unique_ptr<ports::Clock> clock_;
+    std::unique_ptr<ports::Random> random_;
+    std::unique_ptr<ports::Executor> executor_;
+    std::unique_ptr<node::ClusterNode> node_;
+    std::uint32_t tick_ms_ = 50;
+
+    std::mutex mutex_;  ///< guards core_queue_ and is_stopped_
+    std::condition_variable changed_;
+    std::deque<std::function<void()>> core_queue_;
+    bool is_stopped_ = false;
+    std::thread core_;
+    std::unique_ptr<WorkQueue> log_lane_, apply_lane_, pool_;
+    std::mutex links_mutex_;
+    std::map<std::pair<std::string, ports::Channel>, std::unique_ptr<PeerLink>> links_;
+};
+
+}  // namespace dvesp::os

@@ -1,0 +1,104 @@
+/// os/rpc_pool.cpp - connect, upgrade, ask.
+#include "os/rpc_pool.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <thread>
+
+#include "codec/rpc.hpp"
+
+namespace dvesp::os {
+namespace {
+
+constexpr std::size_t idle_max = 64;
+constexpr int connect_timeout_ms_max = 1000;
+constexpr std::size_t answer_head_bytes_max = 4096;
+
+/// Reads up to the empty line that ends an HTTP head, a byte at a time: it is short and comes once a connection.
+Result<std::string> read_http_head(Stream& stream, int timeout_ms) {
+    std::string head;
+    while (head.size() < answer_head_bytes_max) {
+        std::array<std::uint8_t, 1> byte{};
+        DVESP_TRY(stream.read_all(byte, timeout_ms));
+        head.push_back(static_cast<char>(byte[0]));
+        if (head.ends_with("\r\n\r\n")) return head;
+    }
+    return fail(ErrorCode::unavailable, "the node's answer is not HTTP");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Stream>> connect_rpc(const std::string& address, const TlsContext* tls, int timeout_ms) {
+    DVESP_ASSIGN(auto stream, Stream::connect(address, tls, timeout_ms));
+    const std::string head =
+        "GET /rpc HTTP/1.1\r\nHost: " + address + "\r\nConnection: Upgrade\r\nUpgrade: " + codec::rpc_protocol + "\r\n\r\n";
+    const std::array<ByteView, 1> pieces = {bytes_of(head)};
+    DVESP_TRY(stream->write_all(pieces, timeout_ms));
+    DVESP_ASSIGN(const std::string answer, read_http_head(*stream, timeout_ms));
+    if (answer.starts_with("HTTP/1.1 101")) return stream;
+    const bool refused = answer.starts_with("HTTP/1.1 401") || answer.starts_with("HTTP/1.1 403");
+    return fail(refused ? ErrorCode::permission_denied : ErrorCode::unavailable,
+                address + ": the node refused: " + answer.substr(0, answer.find('\r')));
+}
+
+std::unique_ptr<Stream> RpcPool::take_idle(const std::string& address) {
+    const std::scoped_lock lock(mutex_);
+    auto& idle = idle_[address];
+    while (!idle.empty()) {
+        auto stream = std::move(idle.back());
+        idle.pop_back();
+        if (!stream->is_stale()) return stream;
+    }
+    return nullptr;
+}
+
+Result<ports::RpcAnswer> RpcPool::ask(Stream& stream, ByteView head, ByteView tail, int timeout_ms) {
+    std::array<std::uint8_t, codec::rpc_head_bytes> prefix{};
+    codec::RpcHead rpc;
+    {
+        const std::scoped_lock lock(mutex_);
+        rpc.id = next_id_++;
+    }
+    rpc.bytes = head.size() + tail.size();
+    codec::store_rpc_head(prefix.data(), rpc);
+    const std::array<ByteView, 3> pieces = {ByteView(prefix), head, tail};
+    DVESP_TRY(stream.write_all(pieces, timeout_ms));
+    DVESP_TRY(stream.read_all(prefix, timeout_ms));
+    DVESP_ASSIGN(const codec::RpcHead answer, codec::parse_rpc_head(prefix));
+    if (answer.kind != codec::RpcKind::reply || answer.id != rpc.id) {
+        return fail(ErrorCode::timeout, "the node answered another question");
+    }
+    ports::RpcAnswer out{std::make_shared<AlignedBuffer>(std::max<std::size_t>(answer.bytes, 1)), answer.bytes};
+    DVESP_TRY(stream.read_all(out.buffer->bytes().first(answer.bytes), timeout_ms));
+    return out;
+}
+
+Result<ports::RpcAnswer> RpcPool::call(const std::string& address, ByteView head, ByteView tail, std::uint64_t timeout_ms) {
+    const int wait_ms = static_cast<int>(std::clamp<std::uint64_t>(timeout_ms, 1, 1U << 30));
+    auto stream = take_idle(address);
+    if (!stream) {
+        auto connected = connect_rpc(address, tls_.get(), std::min(wait_ms, connect_timeout_ms_max));
+        if (!connected.ok()) {
+            const ErrorCode code =
+                connected.error().code == ErrorCode::permission_denied ? ErrorCode::permission_denied : ErrorCode::unavailable;
+            return fail(code, connected.error().message);
+        }
+        stream = std::move(*connected);
+    }
+    auto answer = ask(*stream, head, tail, wait_ms);
+    if (!answer.ok()) return fail(ErrorCode::timeout, address + ": " + answer.error().message);
+    const std::scoped_lock lock(mutex_);
+    auto& idle = idle_[address];
+    if (idle.size() < idle_max) idle.push_back(std::move(stream));
+    return answer;
+}
+
+void RpcPool::pause(std::uint64_t duration_ms) { std::this_thread::sleep_for(std::chrono::milliseconds(duration_ms)); }
+
+std::uint64_t RpcPool::now_ms() {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
+}  // namespace dvesp::os

@@ -1,0 +1,176 @@
+/// os/server.cpp - accepting, and the two protocols of a connection.
+#include "os/server.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "codec/rpc.hpp"
+
+namespace dvesp::os {
+namespace {
+
+constexpr int greeting_timeout_ms = 10'000;
+constexpr int idle_timeout_ms = 600'000;
+constexpr int transfer_timeout_ms = 30'000;
+constexpr int accept_poll_ms = 200;
+constexpr std::size_t body_bytes_max = std::size_t{512} << 20;
+
+/// Reads what was read too early first, then the stream.
+class EarlyReader {
+  public:
+    EarlyReader(Stream& stream, std::vector<std::uint8_t> early) : stream_(stream), early_(std::move(early)) {}
+    Result<void> read_all(MutableBytes into, int timeout_ms) {
+        const std::size_t count = std::min(into.size(), early_.size() - at_);
+        if (count > 0) std::memcpy(into.data(), early_.data() + at_, count);
+        at_ += count;
+        return count == into.size() ? Result<void>() : stream_.read_all(into.subspan(count), timeout_ms);
+    }
+
+  private:
+    Stream& stream_;
+    std::vector<std::uint8_t> early_;
+    std::size_t at_ = 0;
+};
+
+HttpResponse plain(int status, const std::string& text) {
+    HttpResponse response;
+    response.status = status;
+    response.content_type = "text/plain";
+    response.body.assign(text.begin(), text.end());
+    return response;
+}
+
+}  // namespace
+
+Server::Server(Listener listener, std::shared_ptr<TlsContext> tls, ServerHandlers handlers)
+    : listener_(std::move(listener)), tls_(std::move(tls)), handlers_(std::move(handlers)) {}
+
+Server::~Server() { stop(); }
+
+void Server::start() {
+    acceptor_ = std::thread([this] { accept_loop(); });
+}
+
+void Server::stop() {
+    if (is_stopped_.exchange(true)) return;
+    if (acceptor_.joinable()) acceptor_.join();
+    {
+        const std::scoped_lock lock(mutex_);
+        for (const auto& connection : connections_) {
+            if (connection->stream != nullptr) connection->stream->shut();
+        }
+    }
+    reap(true);
+}
+
+void Server::reap(bool all) {
+    std::list<std::unique_ptr<Connection>> done;
+    {
+        const std::scoped_lock lock(mutex_);
+        for (auto at = connections_.begin(); at != connections_.end();) {
+            const auto next = std::next(at);
+            if (all || (*at)->is_done) done.splice(done.end(), connections_, at);
+            at = next;
+        }
+    }
+    for (const auto& connection : done) connection->thread.join();
+}
+
+void Server::accept_loop() {
+    while (!is_stopped_) {
+        pollfd waiting{listener_.descriptor.number(), POLLIN, 0};
+        if (poll(&waiting, 1, accept_poll_ms) <= 0) {
+            reap(false);
+            continue;
+        }
+        Descriptor descriptor(::accept4(listener_.descriptor.number(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+        if (!descriptor.is_open()) continue;
+        reap(false);
+        const std::scoped_lock lock(mutex_);
+        if (connections_.size() >= connections_max) {
+            counters_.refused.fetch_add(1);
+            continue;
+        }
+        counters_.connections.fetch_add(1);
+        connections_.push_back(std::make_unique<Connection>());
+        Connection& connection = *connections_.back();
+        connection.thread = std::thread([this, &connection, taken = std::move(descriptor)]() mutable {
+            serve(connection, std::move(taken));
+            connection.is_done = true;
+        });
+    }
+}
+
+void Server::serve(Connection& connection, Descriptor descriptor) {
+    auto stream = Stream::accept(std::move(descriptor), tls_.get(), greeting_timeout_ms);
+    if (!stream.ok()) {
+        counters_.refused.fetch_add(1);
+        return;
+    }
+    {
+        const std::scoped_lock lock(mutex_);
+        connection.stream = stream->get();
+        if (is_stopped_) return void(connection.stream = nullptr);
+    }
+    serve_http(**stream);
+    const std::scoped_lock lock(mutex_);
+    connection.stream = nullptr;
+}
+
+void Server::serve_http(Stream& stream) {
+    HttpReader reader(stream, body_bytes_max);
+    const bool has_certificate = tls_ == nullptr || !stream.peer_name().empty();
+    while (!is_stopped_) {
+        const auto request = reader.read(idle_timeout_ms);
+        if (!request.ok()) {
+            if (request.error().code != ErrorCode::invalid_argument) return;
+            counters_.refused.fetch_add(1);
+            static_cast<void>(write_response(stream, plain(400, request.error().message), false, transfer_timeout_ms).ok());
+            return;
+        }
+        if (request->upgrade == codec::rpc_protocol) {
+            if (!has_certificate) {
+                counters_.refused.fetch_add(1);
+                static_cast<void>(
+                    write_response(stream, plain(401, "a client certificate is needed"), false, transfer_timeout_ms).ok());
+                return;
+            }
+            HttpResponse switching;
+            switching.status = 101;
+            switching.headers = {{"Connection", "Upgrade"}, {"Upgrade", codec::rpc_protocol}};
+            if (write_response(stream, switching, true, transfer_timeout_ms).ok()) serve_rpc(stream, reader.take_rest());
+            return;
+        }
+        const HttpResponse response = handlers_.http(*request, has_certificate);
+        if (!write_response(stream, response, request->keep_alive, transfer_timeout_ms).ok() || !request->keep_alive) return;
+    }
+}
+
+void Server::serve_rpc(Stream& stream, std::vector<std::uint8_t> early) {
+    EarlyReader reader(stream, std::move(early));
+    std::array<std::uint8_t, codec::rpc_head_bytes> prefix{};
+    while (!is_stopped_) {
+        if (!reader.read_all(prefix, idle_timeout_ms).ok()) return;
+        const auto head = codec::parse_rpc_head(prefix);
+        if (!head.ok() || head->kind == codec::RpcKind::reply) {
+            counters_.refused.fetch_add(1);
+            return;
+        }
+        auto bytes = std::make_shared<AlignedBuffer>(std::max<std::size_t>(head->bytes, 1));
+        if (!reader.read_all(bytes->bytes().first(head->bytes), transfer_timeout_ms).ok()) return;
+        if (head->kind == codec::RpcKind::peer) {
+            handlers_.receive(std::move(bytes), head->bytes);
+            continue;
+        }
+        const ports::Message answer = handlers_.ask(std::move(bytes), head->bytes);
+        codec::store_rpc_head(prefix.data(), {codec::RpcKind::reply, head->id, answer.size()});
+        const std::array<ByteView, 3> pieces = {ByteView(prefix), ByteView(answer.head), answer.tail};
+        if (!stream.write_all(pieces, transfer_timeout_ms).ok()) return;
+    }
+}
+
+}  // namespace dvesp::os

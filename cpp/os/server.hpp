@@ -1,0 +1,65 @@
+/// os/server.hpp - one port for everything: HTTP requests of people, and the rpc protocol behind an upgrade of /rpc.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "os/http.hpp"
+#include "os/stream.hpp"
+#include "ports/network.hpp"
+
+namespace dvesp::os {
+
+/// What the server calls; from many threads at once.
+struct ServerHandlers {
+    std::function<ports::Message(std::shared_ptr<AlignedBuffer>, std::size_t)> ask;  ///< a request of rpc.hpp
+    std::function<void(std::shared_ptr<AlignedBuffer>, std::size_t)> receive;        ///< a peer's message
+    std::function<HttpResponse(const HttpRequest&, bool has_certificate)> http;      ///< everything but /rpc
+};
+
+struct ServerCounters {
+    std::atomic<std::uint64_t> connections{0};
+    std::atomic<std::uint64_t> refused{0};
+};
+
+/// A thread a connection, at most connections_max of them. @threads start and stop: one
+class Server {
+  public:
+    static constexpr std::size_t connections_max = 4096;
+
+    /// @param tls nullptr = plain HTTP, for loopback alone
+    Server(Listener listener, std::shared_ptr<TlsContext> tls, ServerHandlers handlers);
+    ~Server();
+    void start();
+    /// Takes no more connections and ends those that are idle or waiting. Idempotent.
+    void stop();
+    [[nodiscard]] const std::string& address() const noexcept { return listener_.address; }
+    [[nodiscard]] const ServerCounters& counters() const noexcept { return counters_; }
+
+  private:
+    struct Connection {
+        std::thread thread;
+        Stream* stream = nullptr;  ///< guarded by mutex_
+        std::atomic<bool> is_done{false};
+    };
+    void accept_loop();
+    void serve(Connection& connection, Descriptor descriptor);
+    void serve_http(Stream& stream);
+    void serve_rpc(Stream& stream, std::vector<std::uint8_t> early);
+    void reap(bool all);
+
+    Listener listener_;
+    std::shared_ptr<TlsContext> tls_;
+    ServerHandlers handlers_;
+    ServerCounters counters_;
+    std::atomic<bool> is_stopped_{false};
+    std::thread acceptor_;
+    std::mutex mutex_;
+    std::list<std::unique_ptr<Connection>> connections_;
+};
+
+}  // namespace dvesp::os

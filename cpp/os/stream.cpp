@@ -1,0 +1,285 @@
+/// os/stream.cpp - non-blocking sockets, poll, and OpenSSL on top of them.
+#include "os/stream.hpp"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+namespace dvesp::os {
+namespace {
+
+Error broken(const std::string& what) { return fail(ErrorCode::unavailable, what + ": " + std::strerror(errno)); }
+
+struct Addresses {
+    addrinfo* list = nullptr;
+    ~Addresses() {
+        if (list != nullptr) freeaddrinfo(list);
+    }
+};
+
+Result<void> resolve(const HostPort& target, bool to_listen, Addresses& out) {
+    addrinfo hints{};
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = to_listen ? AI_PASSIVE : 0;
+    const int code = getaddrinfo(target.host.empty() ? nullptr : target.host.c_str(), target.port.c_str(), &hints, &out.list);
+    if (code == 0) return {};
+    return fail(ErrorCode::unavailable, "cannot resolve '" + target.host + ":" + target.port + "': " + gai_strerror(code));
+}
+
+void tune(int descriptor) {
+    const int on = 1;
+    setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
+Result<void> wait_for(int descriptor, short events, int timeout_ms) {
+    pollfd waiting{descriptor, events, 0};
+    while (true) {
+        const int count = poll(&waiting, 1, timeout_ms);
+        if (count > 0) return {};
+        if (count == 0) return fail(ErrorCode::timeout, "the peer did not answer in time");
+        if (errno != EINTR) return broken("poll");
+    }
+}
+
+Result<Descriptor> connect_one(const addrinfo& address, int timeout_ms) {
+    Descriptor descriptor(::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (descriptor.number() < 0) return broken("socket");
+    if (::connect(descriptor.number(), address.ai_addr, address.ai_addrlen) != 0) {
+        if (errno != EINPROGRESS) return broken("connect");
+        DVESP_TRY(wait_for(descriptor.number(), POLLOUT, timeout_ms));
+        int failure = 0;
+        socklen_t size = sizeof(failure);
+        getsockopt(descriptor.number(), SOL_SOCKET, SO_ERROR, &failure, &size);
+        errno = failure;
+        if (failure != 0) return broken("connect");
+    }
+    tune(descriptor.number());
+    return descriptor;
+}
+
+}  // namespace
+
+Result<HostPort> parse_address(const std::string& address) {
+    const std::size_t colon = address.rfind(':');
+    HostPort out;
+    if (colon != std::string::npos) {
+        out.host = address.substr(0, colon);
+        out.port = address.substr(colon + 1);
+    }
+    if (out.host.size() > 2 && out.host.front() == '[' && out.host.back() == ']')
+        out.host = out.host.substr(1, out.host.size() - 2);
+    const bool digits =
+        !out.port.empty() && out.port.size() <= 5 && out.port.find_first_not_of("0123456789") == std::string::npos;
+    if (out.host.empty() || !digits || std::stoul(out.port) > 65'535) {
+        return fail(ErrorCode::invalid_argument, "'" + address + "' is no address; write HOST:PORT, such as node1:7000");
+    }
+    return out;
+}
+
+bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0; }
+
+Result<std::unique_ptr<Stream>> Stream::connect(const std::string& address, const TlsContext* tls, int timeout_ms) {
+    DVESP_ASSIGN(const HostPort target, parse_address(address));
+    Addresses found;
+    DVESP_TRY(resolve(target, false, found));
+    Error last = fail(ErrorCode::unavailable, "no address");
+    for (const addrinfo* one = found.list; one != nullptr; one = one->ai_next) {
+        auto descriptor = connect_one(*one, timeout_ms);
+        if (!descriptor.ok()) {
+            last = descriptor.error();
+            continue;
+        }
+        ssl_st* native = nullptr;
+        if (tls != nullptr) {
+            native = SSL_new(tls->native());
+            SSL_set_fd(native, descriptor->number());
+            SSL_set_tlsext_host_name(native, target.host.c_str());
+            SSL_set1_host(native, target.host.c_str());
+        }
+        std::unique_ptr<Stream> stream(new Stream(std::move(*descriptor), native));
+        const auto greeted = stream->greet(false, timeout_ms);
+        if (!greeted.ok()) return fail(greeted.error().code, address + ": " + greeted.error().message);
+        return stream;
+    }
+    return fail(ErrorCode::unavailable, address + ": " + last.message);
+}
+
+Result<std::unique_ptr<Stream>> Stream::accept(Descriptor descriptor, const TlsContext* tls, int timeout_ms) {
+    tune(descriptor.number());
+    ssl_st* native = nullptr;
+    if (tls != nullptr) {
+        native = SSL_new(tls->native());
+        SSL_set_fd(native, descriptor.number());
+    }
+    std::unique_ptr<Stream> stream(new Stream(std::move(descriptor), native));
+    DVESP_TRY(stream->greet(true, timeout_ms));
+    return stream;
+}
+
+Stream::~Stream() {
+    if (tls_ == nullptr) return;
+    SSL_set_quiet_shutdown(tls_, 1);
+    SSL_free(tls_);
+}
+
+Result<void> Stream::greet(bool as_server, int timeout_ms) {
+    if (tls_ == nullptr) return {};
+    while (true) {
+        ERR_clear_error();
+        const int done = as_server ? SSL_accept(tls_) : SSL_connect(tls_);
+        if (done == 1) return {};
+        const int reason = SSL_get_error(tls_, done);
+        if (reason == SSL_ERROR_WANT_READ) {
+            DVESP_TRY(wait(POLLIN, timeout_ms));
+        } else if (reason == SSL_ERROR_WANT_WRITE) {
+            DVESP_TRY(wait(POLLOUT, timeout_ms));
+        } else {
+            const long verdict = SSL_get_verify_result(tls_);
+            if (verdict != X509_V_OK) {
+                ERR_clear_error();
+                return fail(ErrorCode::permission_denied,
+                            std::string("TLS: the peer's certificate is refused: ") + X509_verify_cert_error_string(verdict));
+            }
+            return fail(ErrorCode::unavailable, "TLS: " + tls_complaint());
+        }
+    }
+}
+
+Result<void> Stream::wait(short events, int timeout_ms) const { return wait_for(descriptor_.number(), events, timeout_ms); }
+
+Result<std::size_t> Stream::read_some(MutableBytes into, int timeout_ms) {
+    while (true) {
+        if (tls_ == nullptr) {
+            const ssize_t count = ::recv(descriptor_.number(), into.data(), into.size(), 0);
+            if (count >= 0) return static_cast<std::size_t>(count);
+            if (errno == EINTR) continue;
+            if (errno != EAGAIN && errno != EWOULDBLOCK) return broken("recv");
+            DVESP_TRY(wait(POLLIN, timeout_ms));
+            continue;
+        }
+        ERR_clear_error();
+        std::size_t count = 0;
+        const int done = SSL_read_ex(tls_, into.data(), into.size(), &count);
+        if (done == 1) return count;
+        const int reason = SSL_get_error(tls_, done);
+        if (reason == SSL_ERROR_ZERO_RETURN) return std::size_t{0};
+        if (reason == SSL_ERROR_WANT_READ) {
+            DVESP_TRY(wait(POLLIN, timeout_ms));
+        } else if (reason == SSL_ERROR_WANT_WRITE) {
+            DVESP_TRY(wait(POLLOUT, timeout_ms));
+        } else {
+            return fail(ErrorCode::unavailable, "TLS: " + tls_complaint());
+        }
+    }
+}
+
+Result<void> Stream::read_all(MutableBytes into, int timeout_ms) {
+    std::size_t done = 0;
+    while (done < into.size()) {
+        DVESP_ASSIGN(const std::size_t count, read_some(into.subspan(done), timeout_ms));
+        if (count == 0) return fail(ErrorCode::unavailable, "the peer closed the connection");
+        done += count;
+    }
+    return {};
+}
+
+Result<std::size_t> Stream::write_some(std::span<const ByteView> pieces, int timeout_ms) {
+    while (true) {
+        if (tls_ == nullptr) {
+            std::array<iovec, 16> vectors{};
+            const std::size_t count = std::min(pieces.size(), vectors.size());
+            for (std::size_t at = 0; at < count; ++at) {
+                vectors[at] = {const_cast<std::uint8_t*>(pieces[at].data()), pieces[at].size()};
+            }
+            msghdr message{};
+            message.msg_iov = vectors.data();
+            message.msg_iovlen = count;
+            const ssize_t sent = ::sendmsg(descriptor_.number(), &message, MSG_NOSIGNAL);
+            if (sent >= 0) return static_cast<std::size_t>(sent);
+            if (errno == EINTR) continue;
+            if (errno != EAGAIN && errno != EWOULDBLOCK) return broken("send");
+            DVESP_TRY(wait(POLLOUT, timeout_ms));
+            continue;
+        }
+        ERR_clear_error();
+        std::size_t count = 0;
+        const int done = SSL_write_ex(tls_, pieces.front().data(), pieces.front().size(), &count);
+        if (done == 1) return count;
+        const int reason = SSL_get_error(tls_, done);
+        if (reason == SSL_ERROR_WANT_READ) {
+            DVESP_TRY(wait(POLLIN, timeout_ms));
+        } else if (reason == SSL_ERROR_WANT_WRITE) {
+            DVESP_TRY(wait(POLLOUT, timeout_ms));
+        } else {
+            return fail(ErrorCode::unavailable, "TLS: " + tls_complaint());
+        }
+    }
+}
+
+Result<void> Stream::write_all(std::span<const ByteView> given, int timeout_ms) {
+    std::vector<ByteView> pieces;
+    for (const ByteView piece : given) {
+        if (!piece.empty()) pieces.push_back(piece);
+    }
+    std::size_t first = 0;
+    while (first < pieces.size()) {
+        DVESP_ASSIGN(std::size_t sent, write_some(std::span(pieces).subspan(first), timeout_ms));
+        while (first < pieces.size() && sent >= pieces[first].size()) sent -= pieces[first++].size();
+        if (first < pieces.size()) pieces[first] = pieces[first].subspan(sent);
+    }
+    return {};
+}
+
+void Stream::shut() noexcept { ::shutdown(descriptor_.number(), SHUT_RDWR); }
+
+std::string Stream::peer_name() const {
+    if (tls_ == nullptr) return {};
+    X509* certificate = SSL_get1_peer_certificate(tls_);
+    if (certificate == nullptr) return {};
+    std::array<char, 256> name{};
+    X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name.data(), name.size());
+    X509_free(certificate);
+    return name.data();
+}
+
+bool Stream::is_stale() const noexcept {
+    pollfd waiting{descriptor_.number(), POLLIN | POLLRDHUP, 0};
+    return poll(&waiting, 1, 0) != 0;
+}
+
+Result<Listener> listen_on(const std::string& address) {
+    DVESP_ASSIGN(const HostPort target, parse_address(address));
+    Addresses found;
+    DVESP_TRY(resolve(target, true, found));
+    Descriptor descriptor(::socket(found.list->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (descriptor.number() < 0) return broken(address);
+    const int on = 1;
+    setsockopt(descriptor.number(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (::bind(descriptor.number(), found.list->ai_addr, found.list->ai_addrlen) != 0)
+        return broken("cannot listen on " + address);
+    if (::listen(descriptor.number(), 1024) != 0) return broken("cannot listen on " + address);
+    sockaddr_storage bound{};
+    socklen_t size = sizeof(bound);
+    getsockname(descriptor.number(), reinterpret_cast<sockaddr*>(&bound), &size);
+    const auto port = bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&bound)->sin6_port
+                                                  : reinterpret_cast<sockaddr_in*>(&bound)->sin_port;
+    const std::string host = target.host.find(':') == std::string::npos ? target.host : "[" + target.host + "]";
+    return Listener{std::move(descriptor), host + ":" + std::to_string(ntohs(port))};
+}
+
+}  // namespace dvesp::os

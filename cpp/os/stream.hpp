@@ -1,0 +1,65 @@
+/// os/stream.hpp - one TCP connection, plain or TLS, read and written with deadlines by one thread at a time.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/bytes.hpp"
+#include "os/descriptor.hpp"
+#include "os/tls.hpp"
+
+struct ssl_st;
+
+namespace dvesp::os {
+
+/// "HOST:PORT" or "[v6]:PORT", taken apart. @errors invalid_argument
+struct HostPort {
+    std::string host;
+    std::string port;
+};
+[[nodiscard]] Result<HostPort> parse_address(const std::string& address);
+/// True for 127.0.0.0/8, ::1 and localhost.
+[[nodiscard]] bool is_loopback(const std::string& host);
+
+/// @threads one at a time, but for `shut`
+class Stream {
+  public:
+    /// @param tls nullptr = plain  @errors unavailable, naming the address; permission_denied when a certificate is refused
+    static Result<std::unique_ptr<Stream>> connect(const std::string& address, const TlsContext* tls, int timeout_ms);
+    /// Takes over an accepted descriptor and greets as a server.
+    static Result<std::unique_ptr<Stream>> accept(Descriptor descriptor, const TlsContext* tls, int timeout_ms);
+    ~Stream();
+    Stream(const Stream&) = delete;
+    Stream& operator=(const Stream&) = delete;
+
+    /// At least one byte, or 0 at the end. @errors timeout, unavailable
+    Result<std::size_t> read_some(MutableBytes into, int timeout_ms);
+    /// Exactly all bytes. @param timeout_ms for each wait, not for the whole
+    Result<void> read_all(MutableBytes into, int timeout_ms);
+    Result<void> write_all(std::span<const ByteView> pieces, int timeout_ms);
+    /// Ends the connection under whoever waits in it. @threads any
+    void shut() noexcept;
+    /// The name in the peer's certificate; empty without one.
+    [[nodiscard]] std::string peer_name() const;
+    /// The peer closed its side, or sent something nobody asked for.
+    [[nodiscard]] bool is_stale() const noexcept;
+
+  private:
+    Stream(Descriptor descriptor, ssl_st* tls) : descriptor_(std::move(descriptor)), tls_(tls) {}
+    Result<void> greet(bool as_server, int timeout_ms);
+    Result<void> wait(short events, int timeout_ms) const;
+    Result<std::size_t> write_some(std::span<const ByteView> pieces, int timeout_ms);
+
+    Descriptor descriptor_;
+    ssl_st* tls_;
+};
+
+/// Listens on an address. @errors unavailable: taken, not ours; invalid_argument
+struct Listener {
+    Descriptor descriptor;
+    std::string address;  ///< with the port that the system chose, where 0 was asked
+};
+[[nodiscard]] Result<Listener> listen_on(const std::string& address);
+
+}  // namespace dvesp::os

@@ -1,0 +1,70 @@
+"""``dvesp serve``: becomes the node binary, which travels in the wheel."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+from .cli_common import Commands
+from .deployment import TLS
+from .errors import Unavailable
+
+__all__ = ["add_commands", "node_binary"]
+
+
+def add_commands(commands: Commands) -> None:
+    """Declares ``serve``."""
+    example = "dvesp serve --data ./n1 --listen 127.0.0.1:7000 --join 127.0.0.1:7000,127.0.0.1:7001,127.0.0.1:7002 --insecure"
+    serve = commands.add("serve", _serve, "Run one node of a cluster; prints `ready HOST:PORT`.", example)
+    serve.add_argument("--data", metavar="DIR", help="where the node keeps everything; created when absent")
+    serve.add_argument("--listen", metavar="HOST:PORT", help="one port for REST, clients and nodes; port 0: any")
+    serve.add_argument("--advertise", metavar="HOST:PORT", help="how the others reach it; default: --listen")
+    serve.add_argument("--join", metavar="HOST:PORT,...", help="nodes of the cluster; empty nodes that share it found one")
+    serve.add_argument("--node-id", metavar="NAME", help="default: the address")
+    serve.add_argument("--role", choices=("storage", "coordinator", "edge"), help="default: storage")
+    serve.add_argument("--config", metavar="FILE", help="a dvesp.toml; options on the command line win")
+    serve.add_argument("--tls-ca", metavar="FILE", help="the organisation's CA; default: as for clients")
+    serve.add_argument("--tls-cert", metavar="FILE")
+    serve.add_argument("--tls-key", metavar="FILE")
+    serve.add_argument("--token-file", metavar="FILE", help="lines of bearer tokens that REST accepts")
+    serve.add_argument("--insecure", action="store_true", help="plain HTTP without certificates, on loopback alone")
+
+
+def node_binary() -> str:
+    """The path of ``dvesp-node``.
+
+    Raises:
+        Unavailable: the package was built without cargo.
+    """
+    beside = [Path(sysconfig.get_path("scripts")), Path(sys.executable).parent]
+    for directory in beside:
+        if os.access(directory / "dvesp-node", os.X_OK):
+            return str(directory / "dvesp-node")
+    found = shutil.which("dvesp-node")
+    if found is None:
+        raise Unavailable(
+            "dvesp-node is not installed: this package was built without cargo; install cargo 1.85 and build again"
+        )
+    return found
+
+
+def _serve(options: argparse.Namespace) -> None:
+    arguments = [node_binary()]
+    given = {name: getattr(options, name) for name in _PASSED if getattr(options, name) is not None}
+    if not options.insecure and not any(name.startswith("tls_") for name in given) and "config" not in given:
+        found = TLS.found()
+        if found is not None:
+            given |= {"tls_ca": found.ca, "tls_cert": found.cert, "tls_key": found.key}
+    for name, value in given.items():
+        arguments += ["--" + name.replace("_", "-"), value]
+    if options.insecure:
+        arguments.append("--insecure")
+    sys.stdout.flush()
+    os.execv(arguments[0], arguments)  # one process: signals and exit codes are the node's own
+
+
+_PASSED = ("data", "listen", "advertise", "join", "node_id", "role", "config", "tls_ca", "tls_cert", "tls_key", "token_file")

@@ -1,0 +1,92 @@
+"""Real nodes for tests: processes of ``dvesp-node`` on loopback, started, killed and started again."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+from dvesp import Unavailable, VectorStore
+from dvesp.cli_serve import node_binary
+
+STARTING_S = 15.0
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+class Cluster:
+    """``count`` nodes that form one cluster. A context manager; nodes are numbered from 0."""
+
+    def __init__(self, directory: Path, count: int, options: list[str] | None = None) -> None:
+        self.directory = directory
+        self.addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
+        self.options = ["--insecure"] if options is None else options
+        self.processes: dict[int, subprocess.Popen[str]] = {}
+
+    def start(self, number: int) -> None:
+        """Starts a node; returns when it answers requests."""
+        command = [node_binary(), "--data", str(self.directory / f"n{number}"), "--listen", self.addresses[number]]
+        command += ["--join", ",".join(self.addresses), "--node-id", f"node{number}", *self.options]
+        log = (self.directory / f"n{number}.log").open("a")
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        log.close()
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("ready "), f"node {number}: {line!r}, {self.log(number)}"
+        self.processes[number] = process
+
+    def log(self, number: int) -> str:
+        """What a node wrote to stderr."""
+        return (self.directory / f"n{number}.log").read_text()
+
+    def kill(self, number: int) -> None:
+        """kill -9."""
+        self.stop(number, signal.SIGKILL)
+
+    def stop(self, number: int, how: signal.Signals = signal.SIGTERM) -> int:
+        """Ends a node and returns its exit code."""
+        process = self.processes.pop(number)
+        process.send_signal(how)
+        code = process.wait(timeout=30)
+        if process.stdout is not None:
+            process.stdout.close()
+        return code
+
+    def wait_until_ready(self) -> None:
+        """Until the cluster answers a question that needs a majority."""
+        deadline = time.monotonic() + STARTING_S
+        with VectorStore(nodes=self.addresses) as store:
+            while True:
+                try:
+                    store.list_collections(timeout_ms=1000)
+                    return
+                except Unavailable:
+                    if time.monotonic() > deadline:
+                        raise
+
+    def __enter__(self) -> Cluster:
+        for number in range(len(self.addresses)):
+            self.start(number)
+        self.wait_until_ready()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number in list(self.processes):
+            self.kill(number)
+        for log in sorted(self.directory.glob("*.log")):
+            if log.stat().st_size > 0:
+                print(log.name, log.read_text(), file=sys.stderr)
