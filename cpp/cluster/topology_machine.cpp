@@ -26,7 +26,7 @@ Result<void> create(codec::Topology& topology, const Command& command) {
         }
     }
     if (command.replicas.empty()) return fail(ErrorCode::unavailable, "the cluster has no storage node");
-    codec::ShardInfo shard{topology.next_group++, command.collection, command.config, command.replicas};
+    codec::ShardInfo shard{topology.next_group++, command.collection, command.config, command.replicas, command.replicas};
     topology.by_name[shard.collection] = shard.group;
     topology.shards[shard.group] = std::move(shard);
     return {};

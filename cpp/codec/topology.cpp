@@ -43,10 +43,12 @@ void take_shards(Reader& in, Topology& topology) {
         shard.collection = in.text(name_bytes_max);
         const std::string config = in.text(config_bytes_max);
         shard.config.assign(config.begin(), config.end());
-        const auto replicas = in.number<std::uint32_t>();
-        if (replicas > members_max) in.fail();
-        for (std::uint32_t replica = 0; in.ok() && replica < replicas; ++replica) {
-            shard.replicas.push_back(in.number<std::uint64_t>());
+        for (std::vector<std::uint64_t>* list : {&shard.replicas, &shard.founders}) {
+            const auto replicas = in.number<std::uint32_t>();
+            if (replicas > members_max) in.fail();
+            for (std::uint32_t replica = 0; in.ok() && replica < replicas; ++replica) {
+                list->push_back(in.number<std::uint64_t>());
+            }
         }
         topology.by_name[shard.collection] = shard.group;
         topology.shards[shard.group] = std::move(shard);
@@ -63,8 +65,10 @@ void put_topology(Writer& out, const Topology& topology) {
         out.number(group);
         out.text(shard.collection);
         out.text(text_of(shard.config));
-        out.number(static_cast<std::uint32_t>(shard.replicas.size()));
-        for (const std::uint64_t replica : shard.replicas) out.number(replica);
+        for (const std::vector<std::uint64_t>* list : {&shard.replicas, &shard.founders}) {
+            out.number(static_cast<std::uint32_t>(list->size()));
+            for (const std::uint64_t replica : *list) out.number(replica);
+        }
     }
 }
 

@@ -32,6 +32,7 @@ struct ShardInfo {
     std::string collection;
     std::vector<std::uint8_t> config;     ///< CBOR map, docs/formats/manifest.md
     std::vector<std::uint64_t> replicas;  ///< members that shall keep it
+    std::vector<std::uint64_t> founders;  ///< the first voters of its group; a later replica starts as a learner
     bool operator==(const ShardInfo&) const = default;
 };
 

@@ -34,7 +34,7 @@ void ClusterNode::tick_boot() {
     if (log_busy_ || !log_queue_.empty()) return;  // nobody hears a number that a crash could take back
     known_founders_[options_.address] = identity_.self;
     if (!has_cluster()) found_cluster();
-    if (has_cluster() && !replicas_.empty()) return;
+    if (!topology_.members.empty()) return;
     for (const std::string& address : options_.join) {
         if (address != options_.address) send_boot(address);
     }
@@ -47,9 +47,11 @@ void ClusterNode::receive_boot(ByteView bytes) {
         return;
     }
     const cluster::Identity& peer = *record->identity;
+    if (peer.member != 0) peer_addresses_[peer.member] = peer.self.address;
+    if (has_cluster() && topology_.members.empty()) return;  // a member that waits to be taken in
     if (has_cluster()) {
-        // A newcomer, or somebody who has not heard yet: tell it what this cluster is.
-        if (peer.member == 0) send_boot(peer.self.address);
+        // A newcomer, or somebody who has not heard yet: tell it what this cluster is, and where this node is.
+        send_boot(peer.self.address);
         const bool is_known = peer.member != 0 && topology_.members.contains(peer.member);
         const bool is_founder =
             std::find(identity_.founders.begin(), identity_.founders.end(), peer.self) != identity_.founders.end();

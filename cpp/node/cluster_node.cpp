@@ -30,8 +30,6 @@ ClusterNode::ClusterNode(const NodePorts& ports, const NodeOptions& options) : p
     options_.database.is_replica = true;
 }
 
-ClusterNode::~ClusterNode() = default;
-
 Result<std::unique_ptr<ClusterNode>> ClusterNode::open(const NodePorts& ports, const NodeOptions& options) {
     std::unique_ptr<ClusterNode> node(new ClusterNode(ports, options));
     DVESP_ASSIGN(node->database_, store::Database::open(ports.store, node->options_.database));
@@ -120,7 +118,8 @@ void ClusterNode::tick() {
         replica->raft->tick();
         pump(*replica);
         expire(*replica);
-        if (ticks_ % 4 == 0) reconcile(*replica);
+        reconcile(*replica);
+        if (ticks_ % 4 == 0) watch_snapshots(*replica);
     }
     if (ticks_ % checkpoint_ticks == 0) checkpoint();
     if (ticks_ % 10 == 0 && leads_topology() == false) tick_boot();
@@ -189,17 +188,21 @@ bool ClusterNode::is_ready() const {
 void ClusterNode::drain() {
     is_draining_ = true;
     for (auto& [id, replica] : replicas_) {
-        if (!replica->leads()) continue;
-        cluster::MemberId best = 0;
-        std::uint64_t match = 0;
-        for (const cluster::Progress& progress : replica->raft->progress()) {
-            if (progress.id == identity_.member || progress.is_learner || !progress.is_recent) continue;
-            if (best == 0 || progress.match > match) best = progress.id;
-            match = std::max(match, progress.match);
-        }
-        if (best != 0) replica->raft->transfer(best);
-        pump(*replica);
+        if (replica->leads()) drain_group(*replica);
     }
+}
+
+/// Asks the follower that has most of the log to lead.
+void ClusterNode::drain_group(Replica& replica) {
+    cluster::MemberId best = 0;
+    std::uint64_t match = 0;
+    for (const cluster::Progress& progress : replica.raft->progress()) {
+        if (progress.id == identity_.member || progress.is_learner || !progress.is_recent) continue;
+        if (best == 0 || progress.match > match) best = progress.id;
+        match = std::max(match, progress.match);
+    }
+    if (best != 0) replica.raft->transfer(best);
+    pump(replica);
 }
 
 void ClusterNode::abandon() {

@@ -84,6 +84,7 @@ class ClusterNode {
     Result<void> fold(const cluster::NodeRecord& record);
     void start_groups();
     void expire(Replica& replica);
+    void drain_group(Replica& replica);
     [[nodiscard]] std::uint64_t now_ns() { return ports_.store.clock->monotonic_ns(); }
 
     // ---- cluster_boot.cpp: becoming a cluster
@@ -99,7 +100,9 @@ class ClusterNode {
         cluster::GroupId group = 0;
         std::unique_ptr<cluster::NodeRecord> record;
         std::uint64_t ready_number = 0;
-        std::uint64_t keep_from = 0;  ///< of a checkpoint: nothing before this log_seq and itself is needed any more
+        std::uint64_t installed = 0;           ///< index of a snapshot that `before` puts in place
+        std::function<Result<void>()> before;  ///< runs in the log's lane in front of the write
+        std::uint64_t keep_from = 0;           ///< of a checkpoint: nothing before this log_seq and itself is needed any more
         std::vector<cluster::OutMessage> messages;
     };
     struct LogBatch;
@@ -128,8 +131,19 @@ class ClusterNode {
     void applied(Replica& replica, const std::vector<cluster::RaftEntry>& entries);
     void note_batch(Replica& replica, const cluster::RaftEntry& entry);
     void checkpoint();
-    void truncate(Replica& replica);
+    void truncate(Replica& replica, bool even_if_short = false);
     [[nodiscard]] cluster::GroupRecord whole_record(const Replica& replica) const;
+
+    // ---- cluster_snapshots.cpp: replicas that lag too far behind
+    void make_snapshot(Replica& replica);
+    void receive_snapshot(Replica& replica, cluster::MemberId from, const cluster::PeekedMessage& message,
+                          std::shared_ptr<const void> keep, ByteView bytes);
+    void ask_for_part();
+    void receive_file_request(cluster::MemberId from, cluster::GroupId group, ByteView bytes);
+    void receive_file_part(std::shared_ptr<const void> keep, ByteView bytes);
+    void finish_arrival(bool is_whole);
+    void take_snapshot(Replica& replica, const cluster::RaftSnapshot& snapshot, LogItem& item);
+    void watch_snapshots(Replica& replica);
 
     // ---- cluster_writes.cpp
     void handle_write(Incoming incoming);
@@ -160,6 +174,8 @@ class ClusterNode {
     void apply_topology(const cluster::RaftEntry& entry);
     void follow_topology();
     void reconcile(Replica& replica);
+    [[nodiscard]] std::vector<std::uint64_t> wanted_voters(const Replica& replica) const;
+    void change_members(Replica& replica);
     void answer_hello(const Incoming& incoming);
     void answer_list(Incoming incoming);
     void handle_upkeep(Incoming incoming);
@@ -186,7 +202,9 @@ class ClusterNode {
     std::map<cluster::GroupId, std::deque<WaitingMessage>> unknown_groups_;  ///< messages that came before the group
     std::map<codec::BatchId, Incoming> commands_;                            ///< proposed to the topology group
     std::map<std::string, cluster::Founder> known_founders_;                 ///< by address, before there is a cluster
-    std::map<cluster::MemberId, std::uint64_t> heard_ns_;                    ///< of members: when last
+    std::map<cluster::MemberId, std::string> peer_addresses_;  ///< of members, as they said, before there is a topology
+    std::map<cluster::MemberId, std::uint64_t> heard_ns_;      ///< of members: when last
+    std::unique_ptr<Arrival> arrival_;                         ///< a snapshot whose files are fetched, one at a time
     std::deque<LogItem> log_queue_;
     bool log_busy_ = false;
     bool log_failed_ = false;

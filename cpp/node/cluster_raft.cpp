@@ -57,7 +57,10 @@ void ClusterNode::take_ready(Replica& replica, cluster::Ready ready) {
     }
     for (cluster::RaftEntry& entry : ready.committed) replica.committed.push_back(std::move(entry));
     for (const cluster::ReadState& state : ready.reads) take_read_state(replica, state);
-    bool is_urgent = !ready.entries.empty() || replica.records_waiting > 0;
+    bool is_urgent = !ready.entries.empty() || replica.records_waiting > 0 || ready.snapshot != nullptr;
+    LogItem item;
+    item.group = replica.id;
+    if (ready.snapshot) take_snapshot(replica, *ready.snapshot, item);
     cluster::GroupRecord record;
     record.group = replica.id;
     if (ready.hard) {
@@ -75,9 +78,7 @@ void ClusterNode::take_ready(Replica& replica, cluster::Ready ready) {
         return;
     }
     record.entries = std::move(ready.entries);
-    LogItem item;
-    item.group = replica.id;
-    item.record = std::make_unique<cluster::NodeRecord>();
+    if (!item.record) item.record = std::make_unique<cluster::NodeRecord>();
     item.record->groups.push_back(std::move(record));
     item.ready_number = ready.number;
     item.messages = std::move(later);
@@ -103,7 +104,9 @@ void ClusterNode::note_role(Replica& replica) {
 /// The payloads of new entries travel in front of the append that names them. What was pushed once and got lost is asked for.
 void ClusterNode::push_payloads(Replica& replica, const cluster::OutMessage& message) {
     cluster::PeekedMessage peeked;
-    if (!cluster::peek_message(message.bytes, peeked) || !peeked.is_append) return;
+    if (!cluster::peek_message(message.bytes, peeked)) return;
+    if (peeked.is_snapshot) replica.sent_snapshots[message.to] = {peeked.snapshot_index, now_ns()};
+    if (!peeked.is_append) return;
     std::uint64_t& pushed = replica.pushed[message.to];
     for (const cluster::RaftEntry& entry : peeked.entries) {
         const auto batch = entry.index > pushed && !entry.is_conf ? cluster::parse_entry(entry.data) : std::nullopt;
@@ -123,7 +126,7 @@ std::shared_ptr<const store::Frame> ClusterNode::find_payload(const Replica& rep
 }
 
 void ClusterNode::send_raft(Replica& replica, cluster::OutMessage message) {
-    if (replica.leads() && replica.id != cluster::topology_group) push_payloads(replica, message);
+    if (replica.leads()) push_payloads(replica, message);
     send_peer(message.to, static_cast<std::uint8_t>(PeerType::raft), replica.id, ports::Channel::control, message.bytes);
 }
 
@@ -161,6 +164,10 @@ void ClusterNode::receive(std::shared_ptr<AlignedBuffer> bytes, std::size_t size
             return receive_payload_request(head.group, head.from, body);
         case PeerType::boot:
             return receive_boot(body);
+        case PeerType::file_request:
+            return receive_file_request(head.from, head.group, body);
+        case PeerType::file_part:
+            return receive_file_part(bytes, body);
     }
     ++counters_.refused_messages;
 }
@@ -180,7 +187,16 @@ std::vector<Hash> ClusterNode::missing_payloads(const Replica& replica, const st
 
 void ClusterNode::receive_raft(cluster::GroupId group, cluster::MemberId from, std::shared_ptr<const void> keep,
                                ByteView bytes) {
-    const auto found = replicas_.find(group);
+    auto found = replicas_.find(group);
+    if (found == replicas_.end() && group == cluster::topology_group && has_cluster()) {
+        // A member that joins: it knows nothing and may not vote until its peers have taken it in.
+        Replica& topology = add_group(group, {});
+        LogItem item;
+        item.record = std::make_unique<cluster::NodeRecord>();
+        item.record->groups.push_back(whole_record(topology));
+        log(std::move(item));
+        found = replicas_.find(group);
+    }
     if (found == replicas_.end()) {
         auto& waiting = unknown_groups_[group];
         if (waiting.size() < unknown_count_max) waiting.push_back({std::move(keep), bytes, from, {}});
@@ -193,6 +209,7 @@ void ClusterNode::receive_raft(cluster::GroupId group, cluster::MemberId from, s
         ++counters_.refused_messages;
         return;
     }
+    if (message.is_snapshot) return receive_snapshot(replica, from, message, std::move(keep), bytes);
     if (message.is_append) {
         const std::vector<Hash> missing = missing_payloads(replica, message.entries);
         if (!missing.empty()) {
@@ -309,6 +326,13 @@ void ClusterNode::write_log() {
             std::uint64_t keep_from = 0;
             for (LogItem& item : batch->items) {
                 if (item.frame) frames.push_back(item.frame.get());
+                if (item.before) {
+                    if (auto done = item.before(); !done.ok()) {
+                        batch->first_log_seq = done.error();
+                        return;
+                    }
+                    item.before = nullptr;
+                }
                 if (!item.record) continue;
                 keep_from = std::max(keep_from, item.keep_from);
                 if (item.record->identity) record.identity = item.record->identity;
@@ -356,6 +380,11 @@ void ClusterNode::logged(LogBatch& batch) {
         Replica& replica = *found->second;
         --replica.records_waiting;
         replica.raft->persisted(item.ready_number);
+        if (item.installed != 0) {
+            replica.is_applying = false;
+            replica.applied = item.installed;
+            replica.raft->applied(item.installed);
+        }
         for (cluster::OutMessage& message : item.messages) send_raft(replica, std::move(message));
         touched.insert(item.group);
     }

@@ -84,6 +84,14 @@ std::string ClusterNode::metrics() const {
     constexpr std::array figures = {
         Figure{"dvesp_group_leads",
                [](const Replica& replica, const cluster::GroupStatus&) -> std::uint64_t { return replica.leads(); }},
+        Figure{"dvesp_group_voters",
+               [](const Replica& replica, const cluster::GroupStatus&) -> std::uint64_t {
+                   return replica.raft->members().voters.size();
+               }},
+        Figure{"dvesp_group_learners",
+               [](const Replica& replica, const cluster::GroupStatus&) -> std::uint64_t {
+                   return replica.raft->members().learners.size();
+               }},
         Figure{"dvesp_group_term", [](const Replica&, const cluster::GroupStatus& status) { return status.term; }},
         Figure{"dvesp_group_has_leader",
                [](const Replica&, const cluster::GroupStatus& status) -> std::uint64_t { return status.leader != 0; }},

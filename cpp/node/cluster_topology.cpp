@@ -7,6 +7,8 @@ namespace dvesp::node {
 namespace {
 
 constexpr std::size_t replicas_default = 3;
+constexpr std::size_t topology_voters_max = 5;
+constexpr std::uint64_t promotion_lag_max = 64;  // entries
 constexpr std::uint64_t young_group_ns = 2'000'000'000;
 
 }  // namespace
@@ -14,10 +16,8 @@ constexpr std::uint64_t young_group_ns = 2'000'000'000;
 std::string ClusterNode::address_of(cluster::MemberId member) const {
     const auto found = topology_.members.find(member);
     if (found != topology_.members.end()) return found->second.address;
-    for (const cluster::Founder& founder : identity_.founders) {
-        if (cluster::member_of(founder) == member) return founder.address;
-    }
-    return {};
+    const auto heard = peer_addresses_.find(member);
+    return heard == peer_addresses_.end() ? std::string() : heard->second;
 }
 
 std::string ClusterNode::name_of(cluster::MemberId member) const {
@@ -169,8 +169,10 @@ void ClusterNode::follow_topology() {
         cluster::RaftState state;
         const auto known = recovered_.find(id);
         const bool is_new = known == recovered_.end();
+        const bool is_founder =
+            std::find(shard.founders.begin(), shard.founders.end(), identity_.member) != shard.founders.end();
         if (is_new) {
-            state.members.voters = shard.replicas;
+            if (is_founder) state.members.voters = shard.founders;
             std::sort(state.members.voters.begin(), state.members.voters.end());
         } else {
             state = std::move(known->second);
@@ -183,7 +185,7 @@ void ClusterNode::follow_topology() {
             item.record = std::make_unique<cluster::NodeRecord>();
             item.record->groups.push_back(whole_record(replica));
             log(std::move(item));
-            if (shard.replicas[id % shard.replicas.size()] == identity_.member) replica.raft->campaign();
+            if (shard.founders[id % shard.founders.size()] == identity_.member) replica.raft->campaign();
         }
         pump(replica);
         if (const auto early = unknown_groups_.find(id); early != unknown_groups_.end()) {
@@ -199,13 +201,74 @@ void ClusterNode::follow_topology() {
     for (const cluster::GroupId id : gone) drop_group(id);
 }
 
+/// Who shall vote in a group.
+std::vector<std::uint64_t> ClusterNode::wanted_voters(const Replica& replica) const {
+    if (replica.id != cluster::topology_group) {
+        const auto shard = topology_.shards.find(replica.id);
+        return shard == topology_.shards.end() ? std::vector<std::uint64_t>() : shard->second.replicas;
+    }
+    std::vector<std::uint64_t> wanted;
+    const cluster::Membership members = replica.raft->members();
+    for (const auto& [id, member] : topology_.members) {
+        const bool votes = std::find(members.voters.begin(), members.voters.end(), id) != members.voters.end();
+        if (member.role != codec::NodeRole::edge && (votes || wanted.size() < topology_voters_max)) wanted.push_back(id);
+    }
+    return wanted;
+}
+
+/// One step from the members that a group has to those that it shall have: learners first, voters once they have caught up,
+/// and only then the others go.
+void ClusterNode::change_members(Replica& replica) {
+    using Change = cluster::RaftGroup::Change;
+    const std::vector<std::uint64_t> wanted = wanted_voters(replica);
+    if (wanted.empty()) return;
+    const cluster::Membership members = replica.raft->members();
+    const auto is_in = [](const std::vector<std::uint64_t>& list, std::uint64_t id) {
+        return std::find(list.begin(), list.end(), id) != list.end();
+    };
+    bool all_vote = true;
+    for (const std::uint64_t id : wanted) {
+        if (is_in(members.voters, id)) continue;
+        all_vote = false;
+        if (!is_in(members.learners, id)) {
+            // What the group knew before its first entry is in no entry: a newcomer to the topology gets a snapshot.
+            if (replica.id == cluster::topology_group && replica.truncated_index == 0) truncate(replica, true);
+            replica.raft->propose_change(Change::add_learner, id);
+            return pump(replica);
+        }
+        for (const cluster::Progress& progress : replica.raft->progress()) {
+            const bool has_begun = progress.match >= std::max<std::uint64_t>(1, replica.truncated_index);
+            if (progress.id != id || !has_begun || progress.match + promotion_lag_max < replica.applied) continue;
+            replica.raft->propose_change(Change::add_voter, id);
+            return pump(replica);
+        }
+    }
+    if (!all_vote) return;
+    for (const std::uint64_t id : members.voters) {
+        if (is_in(wanted, id)) continue;
+        if (id == identity_.member) {
+            drain_group(replica);
+        } else {
+            replica.raft->propose_change(Change::remove, id);
+            pump(replica);
+        }
+        return;
+    }
+    for (const std::uint64_t id : members.learners) {
+        if (is_in(wanted, id)) continue;
+        replica.raft->propose_change(Change::remove, id);
+        return pump(replica);
+    }
+}
+
 /// Brings a group's members to what the topology wants, one change at a time, by its leader.
 void ClusterNode::reconcile(Replica& replica) {
     const cluster::GroupStatus status = replica.raft->status();
+    if (replica.leads() && status.commit_is_current) change_members(replica);
     if (status.leader == 0 && now_ns() - replica.born_ns < young_group_ns && replica.id != cluster::topology_group) {
         // A group that was just made: whoever is first in line does not wait for the clock of an election.
         const codec::ShardInfo& shard = topology_.shards.at(replica.id);
-        if (shard.replicas[replica.id % shard.replicas.size()] == identity_.member) {
+        if (shard.founders[replica.id % shard.founders.size()] == identity_.member) {
             replica.raft->campaign();
             pump(replica);
         }

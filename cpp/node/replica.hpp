@@ -87,6 +87,19 @@ struct Retained {
     std::shared_ptr<const store::Frame> frame;
 };
 
+/// A snapshot whose files are on their way.
+struct Arrival {
+    cluster::GroupId group = 0;
+    cluster::MemberId from = 0;
+    std::shared_ptr<const void> keep;
+    ByteView message;
+    std::deque<Hash> files;
+    std::uint64_t offset = 0;
+    std::uint64_t asked_ns = 0;
+    bool is_writing = false;
+    int tries = 0;
+};
+
 struct Replica {
     cluster::GroupId id = 0;
     std::unique_ptr<cluster::RaftGroup> raft;
@@ -112,6 +125,15 @@ struct Replica {
     std::uint64_t retained_bytes = 0;
     std::map<std::uint64_t, std::uint64_t>
         log_seq_of;  ///< index -> where the payload is in this node's log, until it is sealed
+
+    // ---- snapshots, as leader
+    struct SentSnapshot {
+        std::uint64_t index = 0;
+        std::uint64_t since_ns = 0;  ///< sent, or last asked for a part
+    };
+    bool is_making_snapshot = false;
+    std::vector<std::shared_ptr<const void>> pinned;  ///< files that the last snapshot names
+    std::map<cluster::MemberId, SentSnapshot> sent_snapshots;
 
     // ---- commits
     std::deque<cluster::RaftEntry> committed;  ///< to be applied

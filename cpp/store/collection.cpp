@@ -128,6 +128,14 @@ void Collection::apply(const std::shared_ptr<const Frame>& frame, std::uint64_t 
     });
 }
 
+void Collection::replace(Snapshot content, std::uint64_t log_seq, std::uint64_t shard_seq) {
+    publish([&](Snapshot& next) { next = std::move(content); });
+    head_first_log_seq_ = 0;
+    applied_log_seq_ = log_seq;
+    applied_shard_seq_ = shard_seq;
+    last_shard_seq_ = shard_seq;
+}
+
 bool Collection::freeze_head() {
     const std::shared_ptr<const Snapshot> now = snapshot_.get();
     if (!now->head || now->head->empty()) return false;

@@ -122,6 +122,23 @@ class Database {
     void freeze(Collection& collection);
     /// False while the background work is behind: writers shall come again later. Cheap.
     [[nodiscard]] bool has_room(const Collection& collection);
+    // what is sealed of a collection travels as files by hash (docs/formats/cluster.md)
+    struct SealedState {
+        std::vector<std::uint8_t> manifest;               ///< of this collection alone
+        std::uint64_t index = 0;                          ///< commits up to here are in it
+        std::vector<std::shared_ptr<const void>> pinned;  ///< keeps the files
+    };
+    Result<SealedState> sealed_state(std::uint32_t shard);
+    /// The files that a sealed state names and this store lacks. @errors corruption
+    Result<std::vector<Hash>> missing_files(ByteView manifest);
+    /// Up to `bytes_max` bytes of a file and its whole size. @errors corruption: there is none
+    Result<std::vector<std::uint8_t>> read_file_part(const Hash& file, std::uint64_t offset, std::size_t bytes_max,
+                                                     std::uint64_t& file_bytes);
+    /// Writes the next part of a file that comes from elsewhere; the last one makes it durable under its hash.
+    /// @errors corruption: the content is not what the hash says; storage_full, io_failed
+    Result<void> write_file_part(const Hash& file, std::uint64_t offset, ByteView bytes, std::uint64_t file_bytes);
+    /// Puts a sealed state in the place of the collection's content, durably. @pre all its files are there
+    Result<void> install_sealed(std::uint32_t shard, ByteView manifest);
     [[nodiscard]] std::string log_place() const { return ports_.files->describe(log_directory); }
     [[nodiscard]] std::uint64_t log_bytes() const { return log_.bytes_in_use(); }
 
@@ -152,6 +169,8 @@ class Database {
     Result<void> recover();
     Result<void> create_new();
     Result<void> load_collection(const codec::CollectionEntry& entry);
+    /// Opens the segments and indexes of `entry` into `into`; what cannot be read is noted in `collection`.
+    Result<void> load_segments(const codec::CollectionEntry& entry, Collection& collection, Snapshot& into);
     Result<void> replay(const LogRecovery& recovery);
     Result<void> replay_frame(const RecoveredFrame& frame);
     void attribute_damage(const LogDamage& damage, const std::map<std::uint32_t, std::uint64_t>& last_seen);

@@ -69,20 +69,16 @@ Result<void> Database::recover() {
     return remove_orphans(manifest);
 }
 
-Result<void> Database::load_collection(const codec::CollectionEntry& entry) {
+Result<void> Database::load_segments(const codec::CollectionEntry& entry, Collection& collection, Snapshot& loaded) {
     ports::Files& files = *ports_.files;
-    auto config = parse_config(entry.config);
-    if (!config.ok()) return fail(ErrorCode::corruption, files.describe(manifest_path) + ": " + config.error().message);
-    auto collection = std::make_shared<Collection>(entry.name, entry.shard, entry.created_log_seq, *config);
-    Snapshot loaded;
     loaded.seq = std::max<std::uint64_t>(1, entry.applied_log_seq);
     for (const codec::SegmentEntry& segment_entry : entry.segments) {
         auto segment = Segment::open(files, segment_entry.file);
         if (!segment.ok() && segment.error().code != ErrorCode::corruption) return segment.error();
         if (!segment.ok() || (*segment)->rows() != segment_entry.rows) {
-            collection->unreadable_segments.push_back(segment_entry);
-            collection->set_damage(segment.ok() ? files.describe(segment_path(segment_entry.file)) + ": another number of rows"
-                                                : segment.error().message);
+            collection.unreadable_segments.push_back(segment_entry);
+            collection.set_damage(segment.ok() ? files.describe(segment_path(segment_entry.file)) + ": another number of rows"
+                                               : segment.error().message);
             continue;
         }
         IndexedSegment indexed{*segment, {}, segment_entry.generation};
@@ -92,8 +88,8 @@ Result<void> Database::load_collection(const codec::CollectionEntry& entry) {
             if (row < indexed.segment->rows()) indexed.segment->deaths.kill(row, 1);
         }
         for (const codec::IndexEntry& index_entry : segment_entry.indexes) {
-            auto file =
-                IndexFile::open(files, index_entry.file, segment_entry.file, indexed.segment->rows(), config->dimension);
+            auto file = IndexFile::open(files, index_entry.file, segment_entry.file, indexed.segment->rows(),
+                                        collection.config().dimension);
             if (file.ok()) {
                 indexed.indexes.push_back(*file);
             } else if (file.error().code == ErrorCode::corruption) {
@@ -105,6 +101,16 @@ Result<void> Database::load_collection(const codec::CollectionEntry& entry) {
         loaded.live_rows += indexed.live_rows();
         loaded.segments.push_back(std::move(indexed));
     }
+    return {};
+}
+
+Result<void> Database::load_collection(const codec::CollectionEntry& entry) {
+    ports::Files& files = *ports_.files;
+    auto config = parse_config(entry.config);
+    if (!config.ok()) return fail(ErrorCode::corruption, files.describe(manifest_path) + ": " + config.error().message);
+    auto collection = std::make_shared<Collection>(entry.name, entry.shard, entry.created_log_seq, *config);
+    Snapshot loaded;
+    DVESP_TRY(load_segments(entry, *collection, loaded));
     collection->publish([&](Snapshot& next) { next = loaded; });
     collection->set_applied(entry.applied_log_seq, entry.applied_shard_seq);
     by_name_[entry.name] = collection;

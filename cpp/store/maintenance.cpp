@@ -169,6 +169,17 @@ Result<void> Maintenance::publish_segment(Collection& collection, const std::vec
             return {};
         }
         const auto before = collection.snapshot();
+        const auto is_still_there = [&](const std::shared_ptr<const Source>& source) {
+            const auto same_segment = [&](const IndexedSegment& one) { return one.segment.get() == source.get(); };
+            const auto same_head = [&](const FrozenHead& one) { return one.head.get() == source.get(); };
+            return std::any_of(before->segments.begin(), before->segments.end(), same_segment) ||
+                   std::any_of(before->frozen.begin(), before->frozen.end(), same_head);
+        };
+        if (!std::all_of(replaced.begin(), replaced.end(), is_still_there)) {  // a sealed state was put in their place
+            segment.segment->declare_obsolete();
+            for (const auto& file : segment.indexes) file->declare_obsolete();
+            return {};
+        }
         // Rows that died while the segment was written die in it too.
         for (std::size_t input = 0; input < replaced.size(); ++input) {
             for (std::uint32_t row = 0; row < new_rows[input].size(); ++row) {

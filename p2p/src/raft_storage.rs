@@ -102,10 +102,12 @@ impl Storage for SharedLog {
         Ok(self.0.borrow().last_index())
     }
 
-    fn snapshot(&self, request_index: u64, _to: u64) -> Result<Snapshot> {
+    fn snapshot(&self, request_index: u64, to: u64) -> Result<Snapshot> {
         let mut log = self.0.borrow_mut();
         let index = log.snapshot.get_metadata().index;
-        if index > 0 && index >= request_index && index >= log.truncated_index {
+        let conf = log.snapshot.get_metadata().get_conf_state();
+        let is_for_it = conf.voters.contains(&to) || conf.learners.contains(&to); // else it would be ignored there
+        if index > 0 && index >= request_index && index >= log.truncated_index && is_for_it {
             return Ok(log.snapshot.clone());
         }
         log.snapshot_wanted = request_index.max(log.truncated_index).max(1);
