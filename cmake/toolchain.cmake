@@ -28,6 +28,9 @@ endif()
 
 add_library(dvesp_warnings INTERFACE)
 target_compile_options(dvesp_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    target_compile_options(dvesp_warnings INTERFACE -Wno-restrict)  # false alarms of g++ 12 on "text" + std::string (PR 105651)
+endif()
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
     # clang counts sign conversions as -Wconversion, g++ (the primary compiler) does not: both shall ask the same.
     target_compile_options(dvesp_warnings INTERFACE -Wno-sign-conversion)

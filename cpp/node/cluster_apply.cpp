@@ -199,7 +199,7 @@ void ClusterNode::truncate(Replica& replica, bool even_if_short) {
             replica.retained_bytes -= replica.retained.front().frame->buffer.size();
             replica.retained.pop_front();
         }
-        upto = std::min(upto, sealed);
+        upto = sealed <= 1 ? 0 : std::min(upto, sealed);  // 1: nothing is sealed yet
         if (!replica.retained.empty()) upto = std::min(upto, replica.retained.front().index - 1);
     }
     if (upto <= replica.truncated_index || upto - replica.truncated_index > replica.entries.size()) return;

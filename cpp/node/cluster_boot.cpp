@@ -10,11 +10,12 @@
 
 namespace dvesp::node {
 
-void ClusterNode::send_boot(const std::string& address) {
+void ClusterNode::send_boot(const std::string& address, bool is_question) {
     cluster::NodeRecord record;
     record.identity = identity_;
     const auto bytes = cluster::encode_record(record);
-    ports_.network->send(address, ports::Channel::control, peer_message(PeerType::boot, identity_.member, 0, 0, bytes));
+    ports_.network->send(address, ports::Channel::control,
+                         peer_message(PeerType::boot, identity_.member, is_question ? 1 : 0, 0, bytes));
 }
 
 void ClusterNode::tick_boot() {
@@ -36,11 +37,11 @@ void ClusterNode::tick_boot() {
     if (!has_cluster()) found_cluster();
     if (!topology_.members.empty()) return;
     for (const std::string& address : options_.join) {
-        if (address != options_.address) send_boot(address);
+        if (address != options_.address) send_boot(address, true);
     }
 }
 
-void ClusterNode::receive_boot(ByteView bytes) {
+void ClusterNode::receive_boot(ByteView bytes, bool is_question) {
     const auto record = cluster::parse_record(bytes);
     if (!record.ok() || !record->identity) {
         ++counters_.refused_messages;
@@ -51,7 +52,7 @@ void ClusterNode::receive_boot(ByteView bytes) {
     if (has_cluster() && topology_.members.empty()) return;  // a member that waits to be taken in
     if (has_cluster()) {
         // A newcomer, or somebody who has not heard yet: tell it what this cluster is, and where this node is.
-        send_boot(peer.self.address);
+        if (is_question) send_boot(peer.self.address, false);
         const bool is_known = peer.member != 0 && topology_.members.contains(peer.member);
         const bool is_founder =
             std::find(identity_.founders.begin(), identity_.founders.end(), peer.self) != identity_.founders.end();
@@ -85,7 +86,7 @@ void ClusterNode::receive_boot(ByteView bytes) {
     item.record = std::make_unique<cluster::NodeRecord>();
     item.record->identity = identity_;
     log(std::move(item));
-    for (const cluster::Founder& founder : founders) send_boot(founder.address);
+    for (const cluster::Founder& founder : founders) send_boot(founder.address, true);
 }
 
 void ClusterNode::found_cluster() {

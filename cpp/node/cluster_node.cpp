@@ -50,6 +50,8 @@ Result<void> ClusterNode::recover() {
             DVESP_ASSIGN(const cluster::NodeRecord record, cluster::parse_record(view.metadata(0)));
             DVESP_TRY(fold(record));
         } else {
+            recovered.frame->columns_crc =
+                codec::columns_crc(recovered.frame->buffer.bytes(), view.layout);  // peers ask for it
             const Hash hash = codec::body_hash(recovered.frame->buffer.bytes());
             recovered_payloads_[view.head.shard][hash] = {recovered.frame, recovered.log_seq, now_ns()};
         }

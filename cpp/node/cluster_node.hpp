@@ -89,9 +89,10 @@ class ClusterNode {
 
     // ---- cluster_boot.cpp: becoming a cluster
     void tick_boot();
-    void receive_boot(ByteView bytes);
+    void receive_boot(ByteView bytes, bool is_question);
     void found_cluster();
-    void send_boot(const std::string& address);
+    /// @param is_question the other shall tell about itself
+    void send_boot(const std::string& address, bool is_question);
 
     // ---- cluster_raft.cpp: messages, disk, commits
     struct LogItem {

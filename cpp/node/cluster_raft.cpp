@@ -163,7 +163,7 @@ void ClusterNode::receive(std::shared_ptr<AlignedBuffer> bytes, std::size_t size
         case PeerType::payload_request:
             return receive_payload_request(head.group, head.from, body);
         case PeerType::boot:
-            return receive_boot(body);
+            return receive_boot(body, head.group != 0);
         case PeerType::file_request:
             return receive_file_request(head.from, head.group, body);
         case PeerType::file_part:

@@ -114,6 +114,8 @@ Result<void> ClusterNode::prepare(WriteJob& job, const std::shared_ptr<store::Co
 }
 
 void ClusterNode::pump_writes(Replica& replica) {
+    if (replica.is_pumping_writes) return;  // a proposal may commit, or end the leadership, before it returns
+    replica.is_pumping_writes = true;
     while (replica.leads() && !replica.queued.empty()) {
         const std::shared_ptr<WriteJob> job = replica.queued.front();
         if (job->incoming.deadline_ns <= now_ns()) {
@@ -123,10 +125,17 @@ void ClusterNode::pump_writes(Replica& replica) {
                                               "timeout_ms; nothing was written, try again"));
             continue;
         }
-        if (replica.applied < replica.lead_index || replica.in_flight.size() >= in_flight_max) return;
-        if (!start_write(replica, job)) return;
+        if (replica.applied < replica.lead_index || replica.in_flight.size() >= in_flight_max) break;
         replica.queued.pop_front();
+        if (start_write(replica, job)) continue;
+        if (replica.leads()) {
+            replica.queued.push_front(job);
+        } else {
+            send_on(job->incoming, &replica);
+        }
+        break;
     }
+    replica.is_pumping_writes = false;
 }
 
 bool ClusterNode::start_write(Replica& replica, const std::shared_ptr<WriteJob>& job) {

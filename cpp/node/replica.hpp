@@ -144,6 +144,7 @@ struct Replica {
     std::map<cluster::MemberId, std::uint64_t> pushed;  ///< payloads up to this index went to the follower
     std::uint64_t lead_index = 0;  ///< of the first entry of this leadership: it prepares writes once that is applied
     std::deque<std::shared_ptr<WriteJob>> queued;
+    bool is_pumping_writes = false;
     std::map<codec::BatchId, std::shared_ptr<WriteJob>> in_flight;
     std::map<std::uint64_t, std::shared_ptr<WriteJob>> by_index;  ///< proposed, not answered
     std::multiset<std::uint64_t> keys;                            ///< that writes in flight touch

@@ -1,0 +1,324 @@
+/// sim/cluster_world.cpp - the event loop, and the ports of nodes and clients on it.
+#include "sim/cluster_world.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace dvesp::sim {
+namespace {
+
+constexpr std::uint64_t ns_per_ms = 1'000'000;
+constexpr std::uint64_t apply_ns_max = 500'000, pool_ns_max = 1'000'000;
+constexpr std::uint64_t start_retry_ns = 300 * ns_per_ms;
+constexpr std::uint64_t client_tail_ns = 50'000;
+
+}  // namespace
+
+/// Lanes of one life of a node: each in order, with durations that the seed draws.
+class ClusterWorld::NodeLanes final : public ports::Lanes {
+  public:
+    NodeLanes(ClusterWorld& world, std::uint32_t node) : world_(world), node_(node) {}
+    void run(ports::Lane lane, std::function<void()> work, std::function<void()> then) override {
+        const std::uint64_t most = lane == ports::Lane::log     ? world_.options_.disk_ns_max
+                                   : lane == ports::Lane::apply ? apply_ns_max
+                                                                : pool_ns_max;
+        std::uint64_t& free_ns = free_ns_[lane];
+        const std::uint64_t start = lane == ports::Lane::pool ? world_.now_ns_ : std::max(free_ns, world_.now_ns_);
+        const std::uint64_t end = start + 1 + world_.prng_.below(most);
+        if (lane != ports::Lane::pool) free_ns = end;
+        world_.at_node(node_, end, [work = std::move(work), then = std::move(then)] {
+            work();
+            then();
+        });
+    }
+    void post(std::function<void()> work) override { world_.at_node(node_, world_.now_ns_, std::move(work)); }
+
+  private:
+    ClusterWorld& world_;
+    std::uint32_t node_;
+    std::map<ports::Lane, std::uint64_t> free_ns_;
+};
+
+class ClusterWorld::NodeNetwork final : public ports::Network {
+  public:
+    NodeNetwork(ClusterWorld& world, std::uint32_t node) : world_(world), node_(node) {}
+    void send(const std::string& address, ports::Channel channel, ports::Message message) override {
+        const std::uint32_t to = world_.index_of(address);
+        if (to < world_.nodes_.size()) world_.deliver(node_, to, channel, message);
+    }
+
+  private:
+    ClusterWorld& world_;
+    std::uint32_t node_;
+};
+
+struct ClusterWorld::Node {
+    explicit Node(std::uint64_t disk_seed) : disk(std::make_unique<Disk>(disk_seed)) {}
+    std::unique_ptr<Disk> disk;
+    Clock clock;
+    std::uint64_t life = 0;  ///< counts starts and crashes: work of an earlier life is dropped
+    std::uint64_t paused_until_ns = 0;
+    std::unique_ptr<ports::Files> files;
+    std::unique_ptr<Random> random;
+    std::unique_ptr<Executor> executor;
+    std::unique_ptr<NodeLanes> lanes;
+    std::unique_ptr<NodeNetwork> network;
+    std::unique_ptr<node::ClusterNode> node;
+};
+
+struct ClusterWorld::Client {
+    std::unique_ptr<node::RemoteStore> store;
+    std::unique_ptr<Fiber> fiber;
+};
+
+/// Questions of a client: the fiber waits, the world goes on.
+class ClusterWorld::ClientRpc final : public ports::Rpc {
+  public:
+    explicit ClientRpc(ClusterWorld& world) : world_(world) {}
+    Result<ports::RpcAnswer> call(const std::string& address, ByteView head, ByteView tail, std::uint64_t timeout_ms) override;
+    void pause(std::uint64_t duration_ms) override { world_.sleep(duration_ms * ns_per_ms); }
+    [[nodiscard]] std::uint64_t now_ms() override { return world_.now_ns_ / ns_per_ms; }
+
+  private:
+    struct Question {
+        Fiber* fiber = nullptr;
+        bool is_over = false;
+        std::shared_ptr<AlignedBuffer> answer;
+        std::size_t size = 0;
+    };
+    static void end(const std::shared_ptr<Question>& question) {
+        if (question->is_over) return;
+        question->is_over = true;
+        question->fiber->resume();
+    }
+    ClusterWorld& world_;
+};
+
+Result<ports::RpcAnswer> ClusterWorld::ClientRpc::call(const std::string& address, ByteView head, ByteView tail,
+                                                       std::uint64_t timeout_ms) {
+    const std::uint32_t to = world_.index_of(address);
+    if (to >= world_.nodes_.size() || !world_.is_up(to)) {
+        world_.sleep(ns_per_ms);
+        return fail(ErrorCode::unavailable, address + ": connection refused");
+    }
+    auto question = std::make_shared<Question>();
+    question->fiber = Fiber::current();
+    auto bytes = std::make_shared<AlignedBuffer>(head.size() + tail.size());
+    std::memcpy(bytes->data(), head.data(), head.size());
+    if (!tail.empty()) std::memcpy(bytes->data() + head.size(), tail.data(), tail.size());
+    const std::size_t size = head.size() + tail.size();
+    const std::uint64_t delay = world_.options_.delay_ns_min + world_.prng_.below(world_.options_.delay_ns_max);
+    world_.at_node(to, world_.now_ns_ + delay, [this, to, bytes, size, question] {
+        Node& target = *world_.nodes_[to];
+        auto request = codec::parse_request(ByteView(bytes->data(), size));
+        DVESP_ASSERT(request.ok());
+        node::Incoming incoming;
+        incoming.keep = bytes;
+        incoming.request = std::move(*request);
+        incoming.deadline_ns = target.clock.monotonic_ns() + std::uint64_t{incoming.request.timeout_ms} * ns_per_ms;
+        incoming.respond = [this, question](ports::Message message) {
+            auto answer = std::make_shared<AlignedBuffer>(std::max<std::size_t>(message.size(), 1));
+            std::memcpy(answer->data(), message.head.data(), message.head.size());
+            if (!message.tail.empty()) {
+                std::memcpy(answer->data() + message.head.size(), message.tail.data(), message.tail.size());
+            }
+            const std::uint64_t back = world_.options_.delay_ns_min + world_.prng_.below(world_.options_.delay_ns_max);
+            world_.after(back, [question, answer, count = message.size()] {
+                question->answer = answer;
+                question->size = count;
+                end(question);
+            });
+        };
+        target.node->handle(std::move(incoming));
+    });
+    world_.after(timeout_ms * ns_per_ms, [question] { end(question); });
+    Fiber::wait();
+    if (!question->answer) return fail(ErrorCode::timeout, address + ": no answer");
+    return ports::RpcAnswer{question->answer, question->size};
+}
+
+ClusterWorld::ClusterWorld(std::uint64_t seed, const ClusterOptions& options) : prng_(seed), options_(options) {
+    for (std::uint32_t node = 0; node < options_.nodes; ++node) nodes_.push_back(std::make_unique<Node>(prng_.next()));
+    for (std::uint32_t node = 0; node < options_.nodes; ++node) start(node);
+}
+
+ClusterWorld::~ClusterWorld() {
+    for (std::uint32_t node = 0; node < nodes_.size(); ++node) {
+        if (is_up(node)) crash(node, Death::process);
+    }
+}
+
+void ClusterWorld::at(std::uint64_t time_ns, std::function<void()> work) {
+    events_.push({std::max(time_ns, now_ns_), next_order_++, std::move(work)});
+}
+
+void ClusterWorld::at_node(std::uint32_t node, std::uint64_t time_ns, std::function<void()> work) {
+    at(time_ns, [this, node, life = nodes_[node]->life, work = std::move(work)]() mutable {
+        Node& target = *nodes_[node];
+        if (target.life != life || !target.node) return;
+        if (target.paused_until_ns > now_ns_) return at_node(node, target.paused_until_ns, std::move(work));
+        work();
+    });
+}
+
+void ClusterWorld::step() {
+    // The queue hands out constant events; this one is about to go.
+    Event event = std::move(const_cast<Event&>(events_.top()));
+    events_.pop();
+    const std::uint64_t passed = event.time_ns - now_ns_;
+    now_ns_ = event.time_ns;
+    if (passed > 0) {
+        for (const auto& node : nodes_) node->clock.advance_ns(passed);
+    }
+    ++event_count_;
+    event.work();
+}
+
+void ClusterWorld::run_until(std::uint64_t time_ns) {
+    while (!events_.empty() && events_.top().time_ns <= time_ns) step();
+    if (time_ns > now_ns_) {
+        for (const auto& node : nodes_) node->clock.advance_ns(time_ns - now_ns_);
+        now_ns_ = time_ns;
+    }
+}
+
+std::string ClusterWorld::address(std::uint32_t node) const {
+    std::string text("n");
+    text += std::to_string(node);
+    text += ":7000";
+    return text;
+}
+
+void ClusterWorld::note(std::uint64_t what) { digest_ = (digest_ ^ what) * 1099511628211ULL; }
+
+std::uint32_t ClusterWorld::index_of(const std::string& address) const {
+    std::uint32_t node = 0;
+    while (node < nodes_.size() && this->address(node) != address) ++node;
+    return node;
+}
+
+bool ClusterWorld::is_up(std::uint32_t node) const { return nodes_[node]->node != nullptr; }
+Disk& ClusterWorld::disk(std::uint32_t node) { return *nodes_[node]->disk; }
+node::ClusterNode* ClusterWorld::node(std::uint32_t node) { return nodes_[node]->node.get(); }
+
+void ClusterWorld::start(std::uint32_t index) {
+    Node& target = *nodes_[index];
+    ++target.life;
+    target.paused_until_ns = 0;
+    target.files = target.disk->mount();
+    target.random = std::make_unique<Random>(prng_.next());
+    target.executor = std::make_unique<Executor>(prng_.next(), target.clock);
+    target.lanes = std::make_unique<NodeLanes>(*this, index);
+    target.network = std::make_unique<NodeNetwork>(*this, index);
+    node::NodeOptions options;
+    options.address = address(index);
+    for (std::uint32_t node = 0; node < nodes_.size(); ++node) options.join.push_back(address(node));
+    options.database = options_.database;
+    options.checkpoint_bytes = options_.checkpoint_bytes;
+    options.retained_bytes_max = options_.retained_bytes_max;
+    node::NodePorts ports;
+    ports.store = {target.files.get(), &target.clock, target.random.get(), target.executor.get()};
+    ports.network = target.network.get();
+    ports.lanes = target.lanes.get();
+    auto opened = node::ClusterNode::open(ports, options);
+    if (!opened.ok()) {
+        // What a disk refuses for a moment is tried again, as a supervisor would; anything else no node should ever say.
+        if (opened.error().code != ErrorCode::io_failed) broken_ = options.address + ": " + opened.error().message;
+        target.disk->end_process();
+        after(start_retry_ns, [this, index] {
+            if (!is_up(index)) start(index);
+        });
+        return;
+    }
+    target.node = std::move(*opened);
+    at_node(index, now_ns_ + prng_.below(50 * ns_per_ms), [this, index] { tick(index); });
+}
+
+void ClusterWorld::tick(std::uint32_t index) {
+    Node& target = *nodes_[index];
+    target.node->tick();
+    while (target.executor->help()) continue;
+    at_node(index, now_ns_ + 50 * ns_per_ms, [this, index] { tick(index); });
+}
+
+void ClusterWorld::crash(std::uint32_t index, Death death) {
+    Node& target = *nodes_[index];
+    if (!target.node) return;
+    note(index + 1000);
+    if (death == Death::power) {
+        target.disk->power_cut();
+    } else {
+        target.disk->end_process();
+    }
+    target.disk->clear_faults();
+    ++target.life;
+    target.executor->stop();
+    target.node.reset();  // what it still tries to write meets a disk that is not its own any more
+    target.network.reset();
+    target.lanes.reset();
+    target.files.reset();
+}
+
+void ClusterWorld::lose_disk(std::uint32_t index) {
+    crash(index, Death::process);
+    nodes_[index]->disk = std::make_unique<Disk>(prng_.next());
+}
+
+void ClusterWorld::pause(std::uint32_t node, std::uint64_t duration_ns) {
+    nodes_[node]->paused_until_ns = now_ns_ + duration_ns;
+}
+
+void ClusterWorld::jump_clock(std::uint32_t node, std::int64_t wall_ms) {
+    Clock& clock = nodes_[node]->clock;
+    clock.set_wall_ms(static_cast<std::uint64_t>(static_cast<std::int64_t>(clock.wall_ms()) + wall_ms));
+}
+
+void ClusterWorld::cut(std::uint32_t from, std::uint32_t to, bool is_cut) { cuts_[{from, to}] = is_cut; }
+void ClusterWorld::heal() { cuts_.clear(); }
+
+void ClusterWorld::deliver(std::uint32_t from, std::uint32_t to, ports::Channel channel, const ports::Message& message) {
+    const auto cut = cuts_.find({from, to});
+    if ((cut != cuts_.end() && cut->second) || prng_.chance(options_.lost)) return;
+    auto bytes = std::make_shared<std::vector<std::uint8_t>>(message.head);
+    bytes->insert(bytes->end(), message.tail.begin(), message.tail.end());
+    note(now_ns_);
+    note(bytes->size());
+    for (std::size_t at = 0; at < bytes->size(); at += 64) note((*bytes)[at]);
+    const int copies = prng_.chance(options_.doubled) ? 2 : 1;
+    for (int copy = 0; copy < copies; ++copy) {
+        std::uint64_t& last = last_delivery_[{from, to, static_cast<int>(channel)}];
+        last = std::max(last + 1, now_ns_ + options_.delay_ns_min + prng_.below(options_.delay_ns_max));
+        at(last, [this, to, bytes] {
+            Node& target = *nodes_[to];
+            if (!target.node) return;
+            auto received = std::make_shared<AlignedBuffer>(bytes->size());
+            std::memcpy(received->data(), bytes->data(), bytes->size());
+            at_node(to, now_ns_, [&target, received, size = bytes->size()] { target.node->receive(received, size); });
+        });
+    }
+}
+
+void ClusterWorld::run_client(std::function<void(node::RemoteStore&)> body) {
+    auto client = std::make_unique<Client>();
+    std::vector<std::string> addresses;
+    for (std::uint32_t node = 0; node < nodes_.size(); ++node) addresses.push_back(address(node));
+    client->store = std::make_unique<node::RemoteStore>(std::make_unique<ClientRpc>(*this),
+                                                        std::make_unique<Random>(prng_.next()), addresses);
+    node::RemoteStore* store = client->store.get();
+    client->fiber = std::make_unique<Fiber>([body = std::move(body), store] { body(*store); });
+    Fiber* fiber = client->fiber.get();
+    clients_.push_back(std::move(client));
+    after(client_tail_ns, [fiber] { fiber->resume(); });
+}
+
+void ClusterWorld::sleep(std::uint64_t duration_ns) {
+    Fiber* fiber = Fiber::current();
+    after(duration_ns, [fiber] { fiber->resume(); });
+    Fiber::wait();
+}
+
+bool ClusterWorld::clients_are_done() const {
+    return std::all_of(clients_.begin(), clients_.end(), [](const auto& client) { return client->fiber->is_done(); });
+}
+
+}  // namespace dvesp::sim

@@ -1,0 +1,246 @@
+/// tests/cluster_sim/story.cpp - faults, peace and checks; what clients do is in story_clients.cpp.
+#include "cluster_sim/story.hpp"
+
+#include <cstdio>
+
+#include "store/cursor.hpp"
+
+namespace dvesp::test {
+namespace {
+
+constexpr std::uint64_t ns_per_ms = 1'000'000;
+constexpr std::uint64_t story_ms = 60'000, start_ms = 3'000, peace_ms = 20'000;
+constexpr int clients = 4;
+
+sim::ClusterOptions draw_options(Prng& prng) {
+    sim::ClusterOptions options;
+    options.nodes = prng.chance(0.8) ? 3 : 5;
+    options.lost = prng.chance(0.5) ? 0.0 : 0.02 * prng.unit();
+    options.doubled = prng.chance(0.5) ? 0.0 : 0.02;
+    options.delay_ns_max = ns_per_ms << prng.below(5);
+    options.disk_ns_max = ns_per_ms << prng.below(6);
+    options.database.log.first_file_bytes = std::uint64_t{256} << 10;
+    options.database.log.file_bytes = std::uint64_t{512} << 10;
+    options.database.seal_rows = static_cast<std::uint32_t>(16 + prng.below(200));
+    options.database.index_rows_min = 1U << 20;
+    options.checkpoint_bytes = std::uint64_t{1} << (18 + prng.below(4));
+    options.retained_bytes_max = std::uint64_t{8} << (10 + prng.below(6));
+    return options;
+}
+
+}  // namespace
+
+Story::Story(std::uint64_t seed, bool is_traced)
+    : seed_(seed), is_traced_(is_traced), prng_(seed), options_(draw_options(prng_)), world_(prng_.next(), options_) {}
+
+void Story::trace(const std::string& text) const {
+    if (is_traced_) std::fprintf(stderr, "%9.3f s: %s\n", static_cast<double>(world_.now_ns()) / 1e9, text.c_str());
+}
+
+void Story::note_violation(std::string what) {
+    if (violation_.empty()) violation_ = std::move(what);
+}
+
+std::string Story::run() {
+    world_.run_client([this](node::RemoteStore& store) {
+        while (!is_prepared_) is_prepared_ = prepare(store);
+    });
+    world_.run_until(start_ms * ns_per_ms);
+    if (!is_prepared_) return "the cluster did not come up within " + std::to_string(start_ms) + " ms";
+    for (int number = 0; number < clients; ++number) {
+        world_.run_client([this, number](node::RemoteStore& store) {
+            client(number, store);
+            ++finished_;
+        });
+    }
+    schedule_fault();
+    world_.run_until((start_ms + story_ms) * ns_per_ms);
+    is_over_ = true;
+    make_peace();
+    world_.run_until((start_ms + story_ms + peace_ms) * ns_per_ms);
+    tally_.events = world_.event_count();
+    tally_.digest = world_.digest();
+    return check();
+}
+
+bool Story::is_calm() const {
+    for (std::uint32_t node = 0; node < options_.nodes; ++node) {
+        if (!world_.is_up(node)) return false;
+    }
+    return world_.now_ns() > quiet_from_ns_ + 5'000 * ns_per_ms;
+}
+
+void Story::schedule_fault() {
+    world_.after((500 + prng_.below(6000)) * ns_per_ms, [this] {
+        if (is_over_) return;
+        fault();
+        schedule_fault();
+    });
+}
+
+void Story::down(std::uint32_t node, sim::ClusterWorld::Death death) {
+    if (!world_.is_up(node)) return;
+    world_.crash(node, death);
+    const std::uint64_t away = (50 + prng_.below(5000)) * ns_per_ms;
+    quiet_from_ns_ = std::max(quiet_from_ns_, world_.now_ns() + away);
+    world_.after(away, [this, node] {
+        if (!world_.is_up(node)) world_.start(node);
+    });
+}
+
+void Story::partition() {
+    const std::uint64_t side = 1 + prng_.below((std::uint64_t{1} << options_.nodes) - 2);
+    const bool is_one_way = prng_.chance(0.3);
+    for (std::uint32_t from = 0; from < options_.nodes; ++from) {
+        for (std::uint32_t to = 0; to < options_.nodes; ++to) {
+            const bool leaves = ((side >> from) & 1) != 0 && ((side >> to) & 1) == 0;
+            const bool enters = ((side >> from) & 1) == 0 && ((side >> to) & 1) != 0;
+            if (leaves || (enters && !is_one_way)) world_.cut(from, to, true);
+        }
+    }
+    const std::uint64_t lasts = (200 + prng_.below(6000)) * ns_per_ms;
+    quiet_from_ns_ = std::max(quiet_from_ns_, world_.now_ns() + lasts);
+    world_.after(lasts, [this] { world_.heal(); });
+}
+
+void Story::fault() {
+    using Death = sim::ClusterWorld::Death;
+    ++tally_.faults;
+    const auto node = static_cast<std::uint32_t>(prng_.below(options_.nodes));
+    const std::uint64_t choice = prng_.below(100);
+    trace("fault " + std::to_string(choice) + " at node " + std::to_string(node));
+    if (choice < 20) return down(node, Death::process);
+    if (choice < 35) return down(node, Death::power);
+    if (choice < 40) {
+        for (std::uint32_t each = 0; each < options_.nodes; ++each) down(each, Death::power);
+        return;
+    }
+    if (choice < 65) return partition();
+    if (choice < 77) return world_.pause(node, (100 + prng_.below(4000)) * ns_per_ms);
+    if (choice < 85) return world_.disk(node).fail_at(1 + prng_.below(20));
+    if (choice < 90) {
+        world_.disk(node).power_cut_at(1 + prng_.below(20));
+        return world_.after(1'000 * ns_per_ms, [this, node] { down(node, Death::process); });
+    }
+    if (choice < 95) return world_.jump_clock(node, static_cast<std::int64_t>(prng_.below(20'000)) - 10'000);
+    if (!is_calm()) return;  // a disk is lost for good only while everybody else has everything
+    trace("disk of node " + std::to_string(node) + " is lost");
+    world_.lose_disk(node);
+    quiet_from_ns_ = world_.now_ns() + 5'000 * ns_per_ms;
+    world_.after(500 * ns_per_ms, [this, node] {
+        if (!world_.is_up(node)) world_.start(node);
+    });
+}
+
+void Story::make_peace() {
+    trace("peace");
+    world_.heal();
+    world_.set_loss(0, 0);
+    for (std::uint32_t node = 0; node < options_.nodes; ++node) {
+        world_.disk(node).clear_faults();
+        world_.pause(node, 0);
+        // A node whose disk lost power under it goes on with a mount that answers nothing: its process ends too.
+        world_.crash(node, sim::ClusterWorld::Death::process);
+        world_.after(10 * ns_per_ms, [this, node] {
+            if (!world_.is_up(node)) world_.start(node);
+        });
+    }
+}
+
+/// Where every replica stands, for a reader of the trace.
+void Story::trace_replicas() const {
+    for (std::uint32_t node = 0; is_traced_ && node < options_.nodes; ++node) {
+        if (!world_.is_up(node)) continue;
+        for (const auto& [id, replica] : world_.node(node)->replicas()) {
+            const cluster::GroupStatus status = replica->raft->status();
+            const cluster::Membership members = replica->raft->members();
+            std::fprintf(
+                stderr,
+                "n%u group %llu: role %d term %llu leader %llx last %llu first %llu commit %llu applied %llu persisted %llu; "
+                "waiting %zu requested %zu payloads %zu committed %zu applying %d retained %zu voters %zu learners %zu wanted "
+                "%llu\n",
+                node, static_cast<unsigned long long>(id), static_cast<int>(status.role),
+                static_cast<unsigned long long>(status.term), static_cast<unsigned long long>(status.leader),
+                static_cast<unsigned long long>(status.last_index), static_cast<unsigned long long>(status.first_index),
+                static_cast<unsigned long long>(status.commit), static_cast<unsigned long long>(replica->applied),
+                static_cast<unsigned long long>(status.persisted), replica->waiting.size(), replica->requested.size(),
+                replica->payloads.size(), replica->committed.size(), replica->is_applying ? 1 : 0, replica->retained.size(),
+                members.voters.size(), members.learners.size(), static_cast<unsigned long long>(status.snapshot_wanted));
+        }
+    }
+}
+
+std::string Story::check() {
+    trace_replicas();
+    if (!world_.broken().empty()) return "a node does not start: " + world_.broken();
+    if (!violation_.empty()) return violation_;
+    if (finished_ != clients) return "operations did not end in " + std::to_string(peace_ms) + " ms of peace";
+    for (const auto& [key, operations] : strong_) {
+        std::string wrong = check_register(key, operations);
+        if (!wrong.empty()) return wrong;
+    }
+    for (const auto& [key, operations] : session_) {
+        for (int number = 0; number < clients; ++number) {
+            std::string wrong = check_session(key, operations, number);
+            if (!wrong.empty()) return wrong;
+        }
+    }
+    std::string wrong = check_replicas();
+    return wrong.empty() ? check_rows() : wrong;
+}
+
+/// Everything a replica holds, as text: two replicas at one index must not differ in a byte.
+std::string contents_of(const store::Collection& collection) {
+    auto cursor = store::Cursor::open(collection.snapshot(), std::nullopt, std::nullopt, store::OnDamage::raise);
+    if (!cursor.ok()) return "unreadable: " + cursor.error().message;
+    std::string out;
+    while (true) {
+        const auto rows = (*cursor)->next(1000);
+        if (!rows.ok()) return "unreadable: " + rows.error().message;
+        if (rows->empty()) return out;
+        for (const store::RowView& row : *rows) {
+            out += row.id;
+            out += ' ' + std::to_string(row.version) + ' ' + std::string(text_of(row.metadata)) + '\n';
+            out.append(reinterpret_cast<const char*>(row.vector), collection.config().dimension * sizeof(float));
+        }
+    }
+}
+
+std::string Story::check_replicas() {
+    std::string first;
+    std::uint64_t first_index = 0;
+    for (std::uint32_t node = 0; node < options_.nodes; ++node) {
+        if (!world_.is_up(node)) return "node " + std::to_string(node) + " is not up in the end";
+        const codec::ShardInfo* shard = world_.node(node)->topology().shard_of("c");
+        if (shard == nullptr) return "node " + std::to_string(node) + " does not know the collection in the end";
+        const auto replica = world_.node(node)->replicas().find(shard->group);
+        if (replica == world_.node(node)->replicas().end()) continue;
+        const std::string contents = contents_of(*replica->second->collection);
+        if (first_index == 0) {
+            first = contents;
+            first_index = replica->second->applied;
+        } else if (replica->second->applied != first_index) {
+            return "replicas stand at " + std::to_string(first_index) + " and " + std::to_string(replica->second->applied) +
+                   " after " + std::to_string(peace_ms) + " ms of peace";
+        } else if (contents != first) {
+            return "replicas differ at index " + std::to_string(first_index) + " (node " + std::to_string(node) + ")";
+        }
+    }
+    return first_index == 0 ? "nobody keeps the collection" : std::string();
+}
+
+std::string Story::check_rows() {
+    for (std::uint32_t node = 0; node < options_.nodes; ++node) {
+        const auto collection = world_.node(node)->database().collection("c");
+        if (!collection.ok()) continue;
+        for (const std::string& id : kept_) {
+            const auto found = store::Collection::find(*(*collection)->snapshot(), id);
+            const bool is_there = found.ok() && found->has_value();
+            if (deleted_.contains(id) && is_there) return "a deleted row is back: " + id;
+            if (!deleted_.contains(id) && !doubtful_.contains(id) && !is_there) return "an acknowledged row is gone: " + id;
+        }
+    }
+    return {};
+}
+
+}  // namespace dvesp::test

@@ -1,0 +1,191 @@
+/// tests/cluster_sim/story_clients.cpp - what the clients of a story do, and what they remember of it.
+#include "cluster_sim/story.hpp"
+#include "codec/cbor.hpp"
+
+namespace dvesp::test {
+namespace {
+
+constexpr std::uint64_t ns_per_ms = 1'000'000;
+constexpr std::uint32_t dimension = 8;
+constexpr int keys = 6, group_rows = 5;
+constexpr std::uint32_t timeout_ms = 3000;
+
+/// A row whose metadata and vector both say `value`.
+struct Row {
+    std::vector<std::uint8_t> metadata;
+    std::vector<float> vector;
+    explicit Row(std::uint64_t value) : vector(dimension, 1.0F) {
+        codec::Writer out;
+        codec::cbor::write_map(out, 1);
+        codec::cbor::write_text(out, "v");
+        codec::cbor::write_unsigned(out, value);
+        metadata = std::move(out.bytes());
+        vector[0] = static_cast<float>(value);
+    }
+};
+
+/// What a read row says; 0 when its two halves do not agree.
+std::uint64_t value_of(const codec::Reply& reply, std::size_t row) {
+    const auto found = codec::cbor::find(reply.metadata[row], "v");
+    if (!found) return 0;
+    codec::Reader in(*found);
+    const codec::cbor::Item item = codec::cbor::read(in);
+    return static_cast<float>(item.magnitude) == reply.vectors[row * dimension] ? item.magnitude : 0;
+}
+
+codec::Request request_of(node::RemoteStore& store, codec::Op op, codec::Level level) {
+    codec::Request request;
+    request.op = op;
+    request.level = level;
+    request.collection = "c";
+    request.timeout_ms = timeout_ms;
+    store.draw_key(request);
+    return request;
+}
+
+Outcome outcome_of(const Result<node::RemoteAnswer>& answer) {
+    if (answer.ok()) return answer->reply.status == codec::WriteStatus::failed ? Outcome::not_done : Outcome::done;
+    return answer.error().code == ErrorCode::timeout ? Outcome::unknown : Outcome::not_done;
+}
+
+/// A batch of rows that all say `value`.
+Result<node::RemoteAnswer> put(node::RemoteStore& store, const std::vector<std::string>& ids, std::uint64_t value,
+                               bool is_fresh, codec::Level level) {
+    const Row row(value);
+    std::vector<float> vectors;
+    codec::Request request = request_of(store, codec::Op::write, level);
+    for (const std::string& id : ids) {
+        request.ids.emplace_back(id);
+        request.metadata.emplace_back(row.metadata);
+        vectors.insert(vectors.end(), row.vector.begin(), row.vector.end());
+    }
+    request.count = static_cast<std::uint32_t>(ids.size());
+    request.dimension = dimension;
+    request.vectors = vectors;
+    request.set(codec::flag_has_ids);
+    request.set(codec::flag_has_metadata);
+    request.set(codec::flag_has_vectors);
+    request.set(codec::flag_upsert, !is_fresh);
+    request.set(codec::flag_fresh_ids, is_fresh);
+    return store.write(request);
+}
+
+std::vector<std::string> group_ids() {
+    std::vector<std::string> ids;
+    for (int row = 0; row < group_rows; ++row) ids.push_back("g" + std::to_string(row));
+    return ids;
+}
+
+}  // namespace
+
+bool Story::prepare(node::RemoteStore& store) {
+    std::vector<std::string> ids;
+    for (int key = 0; key < keys; ++key) ids.push_back("k" + std::to_string(key));
+    const std::vector<std::string> group = group_ids();
+    ids.insert(ids.end(), group.begin(), group.end());
+    return outcome_of(put(store, ids, next_value_, true, codec::Level::quorum)) == Outcome::done;
+}
+
+void Story::client(int number, node::RemoteStore& store) {
+    while (!is_over_) {
+        const std::string key = "k" + std::to_string(prng_.below(keys));
+        const std::uint64_t choice = prng_.below(100);
+        ++tally_.operations;
+        if (choice < 35) {
+            change(number, store, key);
+        } else if (choice < 60) {
+            look(number, store, key, prng_.chance(0.15) ? codec::Level::all : codec::Level::quorum);
+        } else if (choice < 70) {
+            look(number, store, key, codec::Level::one);
+        } else if (choice < 78) {
+            write_group(store);
+        } else if (choice < 86) {
+            read_group(store);
+        } else if (choice < 96) {
+            insert_row(store);
+        } else {
+            delete_row(store);
+        }
+        world_.sleep((1 + prng_.below(prng_.chance(0.7) ? 40 : 400)) * ns_per_ms);
+    }
+}
+
+void Story::change(int number, node::RemoteStore& store, const std::string& key) {
+    const std::uint64_t value = ++next_value_;
+    const Row row(value);
+    codec::Request request = request_of(store, codec::Op::update, prng_.chance(0.1) ? codec::Level::all : codec::Level::quorum);
+    request.ids.emplace_back(key);
+    request.metadata.emplace_back(row.metadata);
+    request.vectors = row.vector;
+    request.count = 1;
+    request.dimension = dimension;
+    request.set(codec::flag_has_ids);
+    request.set(codec::flag_has_metadata);
+    request.set(codec::flag_has_vectors);
+    Operation operation{Kind::write, Outcome::done, number, world_.now_ns(), 0, 0, value};
+    const auto answer = store.write(request);
+    operation.end_ns = world_.now_ns();
+    operation.outcome = outcome_of(answer);
+    if (operation.outcome == Outcome::done) operation.version = answer->reply.version;
+    tally_.acknowledged += operation.outcome == Outcome::done ? 1 : 0;
+    tally_.unknown += operation.outcome == Outcome::unknown ? 1 : 0;
+    trace("client " + std::to_string(number) + " change " + key + " to " + std::to_string(value) + ": version " +
+          std::to_string(operation.version) + " " + (answer.ok() ? "" : answer.error().message));
+    strong_[key].push_back(operation);
+    if (operation.outcome == Outcome::done) session_[key].push_back(operation);
+}
+
+void Story::look(int number, node::RemoteStore& store, const std::string& key, codec::Level level) {
+    codec::Request request = request_of(store, codec::Op::get, level);
+    request.ids.emplace_back(key);
+    Operation operation{Kind::read, Outcome::done, number, world_.now_ns(), 0, 0, 0};
+    const auto answer = store.read(request);
+    operation.end_ns = world_.now_ns();
+    if (!answer.ok()) return;
+    if (answer->reply.ids.size() != 1) return note_violation(key + ": the row is gone");
+    operation.version = answer->reply.versions[0];
+    operation.value = value_of(answer->reply, 0);
+    if (operation.value == 0) return note_violation(key + ": metadata and vector of one row disagree");
+    if (operation.value == 1) operation.value = 0;  // as it was made, before the history begins
+    if (level != codec::Level::one) strong_[key].push_back(operation);
+    session_[key].push_back(operation);
+}
+
+void Story::write_group(node::RemoteStore& store) {
+    const auto answer = put(store, group_ids(), ++next_value_, false, codec::Level::quorum);
+    tally_.acknowledged += outcome_of(answer) == Outcome::done ? 1 : 0;
+}
+
+void Story::read_group(node::RemoteStore& store) {
+    const std::vector<std::string> ids = group_ids();
+    codec::Request request = request_of(store, codec::Op::get, prng_.chance(0.5) ? codec::Level::quorum : codec::Level::one);
+    request.ids.assign(ids.begin(), ids.end());
+    const auto answer = store.read(request);
+    if (!answer.ok()) return;
+    if (answer->reply.ids.size() != ids.size()) return note_violation("rows of a batch are gone");
+    for (std::size_t row = 1; row < ids.size(); ++row) {
+        if (value_of(answer->reply, row) != value_of(answer->reply, 0)) return note_violation("a batch is seen in part");
+    }
+}
+
+void Story::insert_row(node::RemoteStore& store) {
+    std::vector<std::string> ids;
+    store.draw_ids(static_cast<std::uint32_t>(1 + prng_.below(20)), ids);
+    const auto answer = put(store, ids, ++next_value_, true, prng_.chance(0.2) ? codec::Level::all : codec::Level::quorum);
+    if (outcome_of(answer) != Outcome::done) return;
+    ++tally_.acknowledged;
+    kept_.insert(ids.begin(), ids.end());
+}
+
+void Story::delete_row(node::RemoteStore& store) {
+    if (kept_.empty()) return;
+    const std::string id = *std::next(kept_.begin(), static_cast<std::ptrdiff_t>(prng_.below(kept_.size())));
+    codec::Request request = request_of(store, codec::Op::remove, codec::Level::quorum);
+    request.ids.emplace_back(id);
+    request.set(codec::flag_has_ids);
+    const auto answer = store.write(request);
+    if (outcome_of(answer) == Outcome::done) deleted_.insert(id);
+    if (outcome_of(answer) == Outcome::unknown) doubtful_.insert(id);
+}
+
+}  // namespace dvesp::test
