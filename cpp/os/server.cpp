@@ -124,8 +124,11 @@ void Server::serve(Connection& connection, Descriptor descriptor) {
 void Server::serve_http(Stream& stream) {
     HttpReader reader(stream, body_bytes_max);
     const bool has_certificate = tls_ == nullptr || !stream.peer_name().empty();
+    const auto admits = [&](const HttpRequest& head) {
+        return head.upgrade == codec::rpc_protocol || handlers_.admits(head, has_certificate);
+    };
     while (!is_stopped_) {
-        const auto request = reader.read(idle_timeout_ms);
+        const auto request = reader.read(idle_timeout_ms, admits);
         if (!request.ok()) {
             if (request.error().code != ErrorCode::invalid_argument) return;
             counters_.refused.fetch_add(1);
