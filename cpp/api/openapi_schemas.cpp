@@ -2,9 +2,9 @@
 #include "api/openapi_schemas.hpp"
 
 namespace dvesp::api {
+namespace {
 
-const char* openapi_schemas() noexcept {
-    return R"json({
+constexpr const char* schemas = R"json({
 "Error": {"type": "object", "required": ["error"], "properties": {"error": {"type": "object",
     "required": ["code", "message", "outcome"], "properties": {
     "code": {"type": "string", "enum": ["invalid_argument", "dimension_mismatch", "collection_not_found", "collection_exists",
@@ -168,6 +168,9 @@ const char* openapi_schemas() noexcept {
 "Document": {"type": "object", "required": ["openapi", "paths"], "properties": {"openapi": {"type": "string"},
     "paths": {"type": "object"}}}
 })json";
-}
+
+}  // namespace
+
+const char* openapi_schemas() noexcept { return schemas; }
 
 }  // namespace dvesp::api

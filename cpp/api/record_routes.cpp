@@ -34,7 +34,6 @@ void Routes::prepare(const Call& call, Asked& asked) const {
 }
 
 Result<Asked> Routes::asked_of(const Call& call, Maker maker, std::optional<codec::Op> binary) const {
-    DVESP_TRY(store::check_collection_name(call.collection));
     if (call.takes_binary && !binary) {
         return fail(ErrorCode::invalid_argument, "Content-Type: this route takes application/json alone");
     }

@@ -18,8 +18,9 @@ bool matches(std::string_view path, const std::vector<std::string>& segments, st
     while (at < segments.size()) {
         const std::size_t end = std::min(path.find('/'), path.size());
         const std::string_view wanted = path.substr(0, end);
-        if (wanted == "{name}") name = segments[at];
-        if (wanted != "{name}" && wanted != segments[at]) return false;
+        const bool is_name = wanted == "{name}";
+        if (is_name ? segments[at].empty() : wanted != segments[at]) return false;
+        if (is_name) name = segments[at];
         ++at;
         if (end == path.size()) return at == segments.size();
         path.remove_prefix(end + 1);
@@ -106,6 +107,8 @@ ports::HttpResponse Routes::dispatch(const ports::HttpRequest& request, const Tr
     for (const Route& route : table()) {
         if (!matches(route.name.path, *segments, call.collection)) continue;
         if (route.name.method == request.method) {
+            const auto checked = call.collection.empty() ? Result<void>() : store::check_collection_name(call.collection);
+            if (!checked.ok()) return error_response(checked.error());
             auto answered = (this->*route.handler)(call);
             return answered.ok() ? std::move(*answered) : error_response(answered.error());
         }
