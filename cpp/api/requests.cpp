@@ -260,6 +260,7 @@ Result<Asked> binary_request(ByteView body, codec::Op op, std::string_view colle
         return refuse("the request names another collection than the path");
     }
     request.timeout_ms = std::min(std::max<std::uint32_t>(request.timeout_ms, 1), static_cast<std::uint32_t>(timeout_ms_max));
+    request.set(codec::flag_fresh_ids, false);  // whether ids are new is for the node to see, not for a stranger to say
     if (request.has(codec::flag_has_filter)) DVESP_TRY(store::parse_filter(request.filter));
     for (std::size_t row = 0; row < request.metadata.size(); ++row) {
         const ByteView metadata = request.metadata[row];

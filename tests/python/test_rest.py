@@ -223,10 +223,8 @@ def test_collections_are_made_described_and_dropped(rest: Rest, client: VectorSt
         absent = rest.ask(method, path)
         assert (absent.status, absent.error["code"]) == (404, "collection_not_found")
     for what in ("search", "vectors/count", "vectors/get", "flush", "vectors/delete", "vectors/update"):
-        body = {"search": {"query_vector": [1.0]}, "vectors/get": {"ids": ["a"]}, "vectors/delete": {"ids": ["a"]}}.get(
-            what, {}
-        )
-        absent = rest.post(name, what, {"id": "a", "metadata": {}} if what == "vectors/update" else body)
+        needed: dict[str, Any] = {"search": {"query_vector": [1]}, "vectors/update": {"id": "a", "metadata": {}}}
+        absent = rest.post(name, what, {"ids": ["a"]} if what in ("vectors/get", "vectors/delete") else needed.get(what))
         assert (absent.status, absent.error["code"]) == (404, "collection_not_found"), what
 
 

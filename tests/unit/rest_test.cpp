@@ -41,7 +41,7 @@ std::string there_and_back(const std::string& json) {
 
 TEST_CASE("percent_signs_decode_to_the_bytes_they_name") {
     CHECK(*percent_decoded("a%20b%2Fc+d") == "a b/c+d");
-    CHECK(*percent_decoded("%C3%bc%00").append("|") == std::string("ü\0|", 4));
+    CHECK(*percent_decoded("%C3%bc%00") == std::string("\xC3\xBC\0", 3));
     CHECK(percent_decoded("")->empty());
     for (const char* wrong : {"%", "%2", "a%", "%G0", "%0g", "%%20", "%ff", "%c3", "%ed%a0%80"}) {
         CHECK_MESSAGE(!percent_decoded(wrong).ok(), wrong);
