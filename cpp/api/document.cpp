@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "codec/frame.hpp"
 
 namespace dvesp::api {
 namespace {
+
+/// Halfway from the largest float32 to the next power of two: from here on rounding ends at infinity.
+constexpr double rounds_to_infinity = 0x1.ffffffp127;
 
 /// What nlohmann's parser calls; `false` ends the parsing.
 class Builder {
@@ -133,7 +135,7 @@ class Builder {
     }
     bool add_number(double value) {
         if (capture_ != Capture::row) return add(value);  // refuses: a number where a list is wanted
-        const bool fits = std::abs(value) <= static_cast<double>(std::numeric_limits<float>::max());
+        const bool fits = std::abs(value) < rounds_to_infinity;
         if (!fits) return refuse(row_name() + ", element " + std::to_string(elements_) + ": does not fit in a float32");
         if (++elements_ > codec::dimension_max)
             return refuse(row_name() + ": more than 4096 numbers; dimension must be 1..4096");

@@ -23,7 +23,7 @@ constexpr const char* schemas = R"json({
     "{\"source\": \"document\"}, or $eq $ne $gt $gte $lt $lte $in $nin $exists $contains $and $or $not"},
 "Level": {"type": "string", "enum": ["ONE", "QUORUM", "ALL"], "default": "QUORUM"},
 "Metric": {"type": "string", "enum": ["cosine", "l2", "dot_product"]},
-"Timeout": {"type": "integer", "minimum": 1, "maximum": 3600000, "default": 5000},
+"Timeout": {"type": "integer", "minimum": 1, "maximum": 2147483647, "default": 5000},
 "WriteStatus": {"type": "string", "enum": ["success", "partial"]},
 "Nodes": {"type": "array", "items": {"type": "string"}},
 

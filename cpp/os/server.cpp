@@ -148,7 +148,8 @@ void Server::serve_http(Stream& stream) {
             if (write_response(stream, switching, true, transfer_timeout_ms).ok()) serve_rpc(stream, reader.take_rest());
             return;
         }
-        const HttpResponse response = handlers_.http(*request, has_certificate);
+        HttpResponse response = handlers_.http(*request, has_certificate);
+        if (request->method == "HEAD") response.body.clear();  // nothing may follow the head, or the next answer is misread
         if (!write_response(stream, response, request->keep_alive, transfer_timeout_ms).ok() || !request->keep_alive) return;
     }
 }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -444,8 +445,16 @@ def test_a_write_that_nobody_answers_says_which_ids_to_look_for(tmp_path: Path, 
 
 
 def test_a_node_that_is_told_to_stop_does_not_wait_for_rest(tmp_path: Path) -> None:
-    with Cluster(tmp_path, 1) as cluster:
-        assert math.isfinite(Rest(cluster.addresses[0]).done("c", INSERT, {"vectors": [[1, 2]]})["timestamp_ms"])
-        started = time.monotonic()
-        assert cluster.stop(0) == 0
-        assert time.monotonic() - started < 10
+    with Cluster(tmp_path, 3) as cluster:
+        node = Rest(cluster.addresses[0])
+        node.done("c", INSERT, {"vectors": [[1, 2]]})
+        for number in (1, 2):
+            cluster.processes[number].send_signal(signal.SIGSTOP)
+        with ThreadPoolExecutor(2) as pool:
+            waiting = [pool.submit(node.post, "c", what, {"timeout_ms": 600_000}) for what in ("vectors/count", "flush")]
+            time.sleep(1)
+            started = time.monotonic()
+            assert cluster.stop(0) == 0
+            assert time.monotonic() - started < 10
+            for asked in waiting:
+                assert isinstance(asked.exception(30), (ConnectionError, HTTPException)) or asked.result().status >= 500
