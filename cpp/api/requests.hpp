@@ -15,7 +15,7 @@
 namespace dvesp::api {
 
 inline constexpr std::uint64_t timeout_ms_max = 2'147'483'647;  ///< as in Python
-inline constexpr std::uint32_t results_max = 1'000'000;  ///< queries x top_k, as docs/formats/rpc.md bounds a reply
+inline constexpr std::uint32_t results_max = 1'000'000;         ///< queries x top_k, as docs/formats/rpc.md bounds a reply
 inline constexpr std::string_view binary_type = "application/x-dvesp";
 
 /// A request and the memory that its views point into. Movable: all of it is on the heap.
