@@ -4,10 +4,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <string>
 
+#include "api/routes.hpp"
+#include "bin/node_reports.hpp"
+#include "os/clock.hpp"
 #include "os/files.hpp"
 #include "os/node_runtime.hpp"
+#include "os/random.hpp"
 #include "os/server.hpp"
 
 namespace {
@@ -17,12 +22,15 @@ using namespace dvesp;
 constexpr const char* usage =
     "usage: dvesp-node --data DIR --listen HOST:PORT [--join HOST:PORT,...] [--node-id NAME]\n"
     "                  [--role storage|coordinator|edge] [--advertise HOST:PORT]\n"
-    "                  [--tls-ca FILE --tls-cert FILE --tls-key FILE | --insecure]\n";
+    "                  [--tls-ca FILE --tls-cert FILE --tls-key FILE | --insecure] [--token-file FILE]\n";
+
+constexpr std::size_t token_file_bytes_max = std::size_t{4} << 20;
 
 struct Options {
     std::string data;
     std::string listen;
     std::string advertise;
+    std::string token_file;
     os::TlsFiles tls;
     bool is_insecure = false;
     node::NodeOptions node;
@@ -47,6 +55,7 @@ bool take_option(Options& options, const std::string& name, const char* value) {
     if (name == "--advertise") return options.advertise = value, true;
     if (name == "--join") return options.node.join = split(value), true;
     if (name == "--node-id") return options.node.name = value, true;
+    if (name == "--token-file") return options.token_file = value, true;
     if (name == "--tls-ca") return options.tls.ca = value, true;
     if (name == "--tls-cert") return options.tls.certificate = value, true;
     if (name == "--tls-key") return options.tls.key = value, true;
@@ -81,25 +90,18 @@ int complain(const Error& error) {
     return 1;
 }
 
-os::HttpResponse answer_http(os::NodeRuntime& runtime, const os::HttpRequest& request) {
-    os::HttpResponse response;
-    std::string text;
-    if (request.target == "/v1/cluster/status") {
-        runtime.in_core([&](node::ClusterNode& node) { text = node.report(); });
-    } else if (request.target == "/metrics") {
-        runtime.in_core([&](node::ClusterNode& node) { text = node.metrics(); });
-        response.content_type = "text/plain; version=0.0.4";
-    } else if (request.target == "/v1/health") {
-        bool is_ready = false;
-        runtime.in_core([&](node::ClusterNode& node) { is_ready = node.is_ready(); });
-        text = is_ready ? R"({"status":"ok"})" : R"({"status":"starting"})";
-        response.status = is_ready ? 200 : 503;
-    } else {
-        response.status = 404;
-        text = R"({"error":{"code":"not_found","message":"there is no such route; see /v1/openapi.json"}})";
-    }
-    response.body.assign(text.begin(), text.end());
-    return response;
+/// The tokens of --token-file; nothing without one.
+Result<std::optional<api::TokenList>> read_tokens(const std::string& path) {
+    if (path.empty()) return std::optional<api::TokenList>();
+    std::ifstream file(path, std::ios::binary);
+    std::string text(token_file_bytes_max + 1, '\0');
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    if (!file.is_open() || file.bad()) return fail(ErrorCode::invalid_argument, "--token-file: '" + path + "' cannot be read");
+    text.resize(static_cast<std::size_t>(file.gcount()));
+    if (text.size() > token_file_bytes_max)
+        return fail(ErrorCode::invalid_argument, "--token-file: '" + path + "' is larger than 4 MiB");
+    DVESP_ASSIGN(api::TokenList tokens, api::TokenList::parse(text));
+    return std::optional(std::move(tokens));
 }
 
 Result<void> check_security(const Options& options) {
@@ -122,13 +124,22 @@ Result<void> run(Options& options, const sigset_t& signals) {
         DVESP_ASSIGN(server_tls, os::TlsContext::make(options.tls, os::TlsContext::Side::server, false));
         DVESP_ASSIGN(client_tls, os::TlsContext::make(options.tls, os::TlsContext::Side::client, true));
     }
+    DVESP_ASSIGN(auto tokens, read_tokens(options.token_file));
     DVESP_ASSIGN(os::Listener listener, os::listen_on(options.listen));
     options.node.address = options.advertise.empty() ? listener.address : options.advertise;
     os::NodeRuntime runtime(client_tls);
+    // REST asks as any client does, its own node first: one way of routing, retrying and levels for both.
+    auto pool = std::make_unique<os::RpcPool>(client_tls);
+    os::RpcPool& questions = *pool;
+    node::RemoteStore store(std::move(pool), os::make_random(), {options.node.address});
+    const auto random = os::make_random();
+    const auto clock = os::make_clock();
+    const api::Routes routes(store, *random, *clock, bin::reports_of(runtime), std::move(tokens));
     os::ServerHandlers handlers;
     handlers.ask = [&](auto bytes, std::size_t size) { return runtime.ask(std::move(bytes), size); };
     handlers.receive = [&](auto bytes, std::size_t size) { runtime.receive(std::move(bytes), size); };
-    handlers.http = [&](const os::HttpRequest& request, bool) { return answer_http(runtime, request); };
+    handlers.admits = [&](const os::HttpRequest& head, bool is_trusted) { return routes.admits(head, is_trusted); };
+    handlers.http = [&](const os::HttpRequest& request, bool is_trusted) { return routes.answer(request, is_trusted); };
     DVESP_TRY(runtime.start(os::make_files(options.data), options.node));
     os::Server server(std::move(listener), server_tls, std::move(handlers));
     server.start();
@@ -137,6 +148,7 @@ Result<void> run(Options& options, const sigset_t& signals) {
     int signal = 0;
     sigwait(&signals, &signal);
     runtime.drain();
+    questions.stop();
     server.stop();
     return runtime.stop();
 }

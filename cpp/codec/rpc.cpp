@@ -79,7 +79,9 @@ bool is_shaped(const Request& request) {
     const bool metadata =
         !request.has(flag_has_metadata) || request.op != Op::write || request.metadata.size() == request.count;
     const std::uint64_t floats = std::uint64_t{request.count} * request.dimension;
-    return ids && metadata && request.dimension <= dimension_max &&
+    const bool needs_vectors = request.op == Op::write || request.op == Op::search;
+    const bool rows = request.has(flag_has_vectors) ? request.op != Op::update || request.count == 1 : !needs_vectors;
+    return ids && metadata && rows && request.dimension <= dimension_max &&
            request.vectors.size() == (request.has(flag_has_vectors) ? floats : 0);
 }
 

@@ -74,6 +74,7 @@ enum RequestFlag : std::uint32_t {
     flag_has_after = 1U << 14,
     flag_skip_damage = 1U << 15,
     flag_detail = 1U << 16,
+    flag_one_page = 1U << 17,  ///< of a scroll: the node keeps nothing open behind the page
 };
 
 /// One request; the views point into the sender's memory or into the received bytes.

@@ -157,7 +157,7 @@ Result<void> answer_scroll(CursorTable& cursors, std::uint64_t now_ns, const sto
     for (const store::RowView& row : rows) add_row(row, collection.config().dimension, reply, gathered);
     reply.dimension = collection.config().dimension;
     reply.has_vectors = true;
-    if (rows.size() < request.top_k) return {};  // the last page: version 0 says so
+    if (rows.size() < request.top_k || request.has(codec::flag_one_page)) return {};  // nothing follows: version 0 says so
     reply.version = request.version;
     if (request.version != 0) {
         cursors.give_back(request.version, gathered.held, now_ns);

@@ -22,7 +22,7 @@ std::string field(const Parser& parser, http::field name) {
     return {value.data(), value.size()};
 }
 
-HttpRequest taken(Parser& parser) {
+HttpRequest head_of(const Parser& parser) {
     HttpRequest out;
     const auto method = parser.get().method_string();
     const auto target = parser.get().target();
@@ -31,10 +31,16 @@ HttpRequest taken(Parser& parser) {
     out.authorization = field(parser, http::field::authorization);
     out.content_type = field(parser, http::field::content_type);
     out.accept = field(parser, http::field::accept);
+    out.origin = field(parser, http::field::origin);
     out.upgrade = field(parser, http::field::upgrade);
     const auto trace = parser.get()["traceparent"];
     out.traceparent.assign(trace.data(), trace.size());
     out.keep_alive = parser.get().keep_alive();
+    return out;
+}
+
+HttpRequest taken(Parser& parser) {
+    HttpRequest out = head_of(parser);
     out.body = std::move(parser.get().body());
     return out;
 }
@@ -44,17 +50,24 @@ HttpRequest taken(Parser& parser) {
 HttpReader::HttpReader(Stream& stream, std::size_t body_bytes_max) : stream_(stream), body_bytes_max_(body_bytes_max) {}
 HttpReader::~HttpReader() = default;
 
-Result<HttpRequest> HttpReader::read(int idle_timeout_ms) {
+Result<HttpRequest> HttpReader::read(int idle_timeout_ms, const std::function<bool(const HttpRequest&)>& admits) {
     Parser parser;
     parser.header_limit(head_bytes_max);
     parser.body_limit(body_bytes_max_);
     parser.eager(true);
     bool has_begun = false;
+    bool is_admitted = false;
     while (true) {
         if (!buffered_.empty()) {
             boost::system::error_code code;
             const std::size_t used = parser.put(boost::asio::const_buffer(buffered_.data(), buffered_.size()), code);
             buffered_.erase(buffered_.begin(), buffered_.begin() + static_cast<std::ptrdiff_t>(used));
+            if (!is_admitted && parser.is_header_done()) {
+                HttpRequest head = head_of(parser);
+                is_admitted = admits(head);
+                if (!is_admitted) head.keep_alive = false;
+                if (!is_admitted) return head;
+            }
             if (parser.is_done()) return taken(parser);
             if (code && code != http::error::need_more) {
                 const bool is_large = code == http::error::body_limit || code == http::error::header_limit;

@@ -1,40 +1,27 @@
 /// os/http.hpp - HTTP/1.1 requests and responses on a stream; parsing by Boost.Beast, every length bounded.
 #pragma once
 
+#include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "os/stream.hpp"
+#include "ports/http.hpp"
 
 namespace dvesp::os {
 
-struct HttpRequest {
-    std::string method;
-    std::string target;  ///< path and query as sent
-    std::string authorization;
-    std::string content_type;
-    std::string accept;
-    std::string traceparent;
-    std::string upgrade;
-    bool keep_alive = true;
-    std::vector<std::uint8_t> body;
-};
-
-struct HttpResponse {
-    int status = 200;
-    std::string content_type = "application/json";
-    std::vector<std::pair<std::string, std::string>> headers;
-    std::vector<std::uint8_t> body;
-};
+using ports::HttpRequest;
+using ports::HttpResponse;
 
 /// Reads requests from one stream, one after the other; keeps what came too early.
 class HttpReader {
   public:
     HttpReader(Stream& stream, std::size_t body_bytes_max);
     ~HttpReader();
+    /// @param admits asked once the head is there: `false` = the body is not worth its memory, and comes back empty with
+    ///               keep_alive = false
     /// @errors unavailable: the connection ended; invalid_argument: not HTTP, or too large
-    Result<HttpRequest> read(int idle_timeout_ms);
+    Result<HttpRequest> read(int idle_timeout_ms, const std::function<bool(const HttpRequest&)>& admits);
     /// What was read behind the last request: the first bytes of an upgraded protocol.
     [[nodiscard]] std::vector<std::uint8_t> take_rest();
 

@@ -86,17 +86,30 @@ Result<ports::RpcAnswer> RpcPool::call(const std::string& address, ByteView head
         }
         stream = std::move(*connected);
     }
+    {
+        const std::scoped_lock lock(mutex_);
+        if (is_stopped_) return fail(ErrorCode::unavailable, "the node is stopping");
+        asking_.insert(stream.get());
+    }
     auto answer = ask(*stream, head, tail, wait_ms);
-    if (!answer.ok()) return fail(ErrorCode::timeout, address + ": " + answer.error().message);
     const std::scoped_lock lock(mutex_);
+    asking_.erase(stream.get());
+    if (!answer.ok()) return fail(ErrorCode::timeout, address + ": " + answer.error().message);
     auto& idle = idle_[address];
     if (idle.size() < idle_max) idle.push_back(std::move(stream));
     return answer;
 }
 
+void RpcPool::stop() {
+    const std::scoped_lock lock(mutex_);
+    is_stopped_ = true;
+    for (Stream* stream : asking_) stream->shut();
+}
+
 void RpcPool::pause(std::uint64_t duration_ms) { std::this_thread::sleep_for(std::chrono::milliseconds(duration_ms)); }
 
 std::uint64_t RpcPool::now_ms() {
+    if (is_stopped_) return ~std::uint64_t{0} >> 1;  // the end of time: nobody waits any longer
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
     return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
 }

@@ -1,9 +1,11 @@
 /// os/rpc_pool.hpp - connections to nodes, kept open between questions; each carries one question at a time.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <vector>
 
 #include "os/stream.hpp"
@@ -19,6 +21,8 @@ class RpcPool final : public ports::Rpc {
     explicit RpcPool(std::shared_ptr<TlsContext> tls) : tls_(std::move(tls)) {}
     Result<ports::RpcAnswer> call(const std::string& address, ByteView head, ByteView tail, std::uint64_t timeout_ms) override;
     void pause(std::uint64_t duration_ms) override;
+    /// Ends the questions that wait and refuses all others; for whoever asks, every deadline has passed. @threads any
+    void stop();
     [[nodiscard]] std::uint64_t now_ms() override;
 
   private:
@@ -28,6 +32,8 @@ class RpcPool final : public ports::Rpc {
     std::shared_ptr<TlsContext> tls_;
     std::mutex mutex_;  ///< guards what follows
     std::map<std::string, std::vector<std::unique_ptr<Stream>>> idle_;
+    std::set<Stream*> asking_;
+    std::atomic<bool> is_stopped_{false};
     std::uint64_t next_id_ = 1;
 };
 

@@ -124,8 +124,11 @@ void Server::serve(Connection& connection, Descriptor descriptor) {
 void Server::serve_http(Stream& stream) {
     HttpReader reader(stream, body_bytes_max);
     const bool has_certificate = tls_ == nullptr || !stream.peer_name().empty();
+    const auto admits = [&](const HttpRequest& head) {
+        return head.upgrade == codec::rpc_protocol || handlers_.admits(head, has_certificate);
+    };
     while (!is_stopped_) {
-        const auto request = reader.read(idle_timeout_ms);
+        const auto request = reader.read(idle_timeout_ms, admits);
         if (!request.ok()) {
             if (request.error().code != ErrorCode::invalid_argument) return;
             counters_.refused.fetch_add(1);
@@ -145,7 +148,8 @@ void Server::serve_http(Stream& stream) {
             if (write_response(stream, switching, true, transfer_timeout_ms).ok()) serve_rpc(stream, reader.take_rest());
             return;
         }
-        const HttpResponse response = handlers_.http(*request, has_certificate);
+        HttpResponse response = handlers_.http(*request, has_certificate);
+        if (request->method == "HEAD") response.body.clear();  // nothing may follow the head, or the next answer is misread
         if (!write_response(stream, response, request->keep_alive, transfer_timeout_ms).ok() || !request->keep_alive) return;
     }
 }

@@ -18,7 +18,9 @@ namespace dvesp::os {
 struct ServerHandlers {
     std::function<ports::Message(std::shared_ptr<AlignedBuffer>, std::size_t)> ask;  ///< a request of rpc.hpp
     std::function<void(std::shared_ptr<AlignedBuffer>, std::size_t)> receive;        ///< a peer's message
-    std::function<HttpResponse(const HttpRequest&, bool has_certificate)> http;      ///< everything but /rpc
+    /// Whether a request's body is read at all; one that is not goes to `http` without it.
+    std::function<bool(const HttpRequest& head, bool has_certificate)> admits;
+    std::function<HttpResponse(const HttpRequest&, bool has_certificate)> http;  ///< everything but /rpc
 };
 
 struct ServerCounters {

@@ -6,6 +6,7 @@ usage: .venv/bin/python tests/fuzz/seed_corpus.py        the result is committed
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import shutil
 import struct
@@ -170,6 +171,29 @@ def log_seeds() -> None:
     save("log_fuzz", b"\x01\x01", created_head, u16(created), b"\0", rows_head, u16(rows), b"\0")
 
 
+REST_BODIES: list[tuple[int, Json]] = [
+    (0, {"vectors": [[1, 2.5], [-3, 1e-3]], "ids": ["a", "b"], "metadata": [None, {"k": [1, {"x": None}]}], "timeout_ms": 5}),
+    (1, {"records": [{"id": "a", "vector": [1, 2], "metadata": {"k": 1.5}}], "consistency_level": "ALL"}),
+    (1, {"records": {"id": "a", "vector": [1]}}),
+    (2, {"id": "a", "vector": [1, 2], "metadata": {}, "if_version": 3}),
+    (3, {"ids": ["a"], "filter": {"a": {"$gt": 1}}}),
+    (4, {"ids": ["a", "b"]}),
+    (5, {"filter": {"a": 1}, "batch_size": 7, "after": "a", "on_damage": "skip"}),
+    (6, {"filter": {"$or": [{"a": 1}, {"b": True}]}}),
+    (7, {"query_vector": [1, 2], "top_k": 3, "distance_metric": "l2", "params": {"ef": 9, "exact": True, "recall": 0.5}}),
+    (8, {"query_vectors": [[1], [2]], "include_vectors": False}),
+    (9, {"name": "c", "dimension": 3, "metric": "l2", "index": "ivf", "index_params": {"nlist": "auto"}, "exist_ok": True}),
+]
+REST_TEXTS = ["/v1/collections/a%2Fb/search", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "0123456789abcdef"]
+
+
+def rest_seeds() -> None:
+    for kind, body in REST_BODIES:
+        save("rest_fuzz", bytes([kind]), json.dumps(body).encode())
+    for text in REST_TEXTS:
+        save("rest_fuzz", b"\x0a", text.encode())
+
+
 def column(data: bytes) -> bytes:
     return data.ljust((len(data) + 63) // 64 * 64, b"\0")
 
@@ -191,7 +215,7 @@ def put_frame() -> tuple[bytes, bytes]:
 
 def main() -> None:
     shutil.rmtree(CORPUS, ignore_errors=True)
-    for write in (cbor_seeds, filter_seeds, config_seeds, container_seeds, frame_seeds, manifest_seeds, log_seeds):
+    for write in (cbor_seeds, filter_seeds, config_seeds, container_seeds, frame_seeds, manifest_seeds, log_seeds, rest_seeds):
         write()
     total = sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file())
     print(f"{total} bytes in {CORPUS}")
