@@ -123,7 +123,7 @@ void Server::serve(Connection& connection, Descriptor descriptor) {
 
 void Server::serve_http(Stream& stream) {
     HttpReader reader(stream, body_bytes_max);
-    const bool has_certificate = tls_ == nullptr || !stream.peer_name().empty();
+    const bool has_certificate = stream.peer_role() != PeerRole::none;
     while (!is_stopped_) {
         const auto request = reader.read(idle_timeout_ms);
         if (!request.ok()) {
@@ -145,12 +145,26 @@ void Server::serve_http(Stream& stream) {
             if (write_response(stream, switching, true, transfer_timeout_ms).ok()) serve_rpc(stream, reader.take_rest());
             return;
         }
-        const HttpResponse response = handlers_.http(*request, has_certificate);
+        HttpResponse response = handlers_.http(*request, has_certificate);
+        if (request->target == "/metrics" && response.status == 200) add_counters(response);
         if (!write_response(stream, response, request->keep_alive, transfer_timeout_ms).ok() || !request->keep_alive) return;
     }
 }
 
+/// The node that answers /metrics does not know who is at its door.
+void Server::add_counters(HttpResponse& metrics) const {
+    std::string text;
+    const auto add = [&](const std::string& name, const std::atomic<std::uint64_t>& value) {
+        text += "# TYPE " + name + " counter\n" + name + " " + std::to_string(value.load()) + "\n";
+    };
+    add("dvesp_connections_total", counters_.connections);
+    add("dvesp_refused_connections_total", counters_.refused);
+    add("dvesp_refused_peers_total", counters_.refused_peers);
+    metrics.body.insert(metrics.body.end(), text.begin(), text.end());
+}
+
 void Server::serve_rpc(Stream& stream, std::vector<std::uint8_t> early) {
+    const bool is_node = stream.peer_role() == PeerRole::node;
     EarlyReader reader(stream, std::move(early));
     std::array<std::uint8_t, codec::rpc_head_bytes> prefix{};
     while (!is_stopped_) {
@@ -158,6 +172,11 @@ void Server::serve_rpc(Stream& stream, std::vector<std::uint8_t> early) {
         const auto head = codec::parse_rpc_head(prefix);
         if (!head.ok() || head->kind == codec::RpcKind::reply) {
             counters_.refused.fetch_add(1);
+            return;
+        }
+        if (head->kind == codec::RpcKind::peer && !is_node) {  // before a byte of it is read: Raft believes what it is told
+            counters_.refused.fetch_add(1);
+            counters_.refused_peers.fetch_add(1);
             return;
         }
         auto bytes = std::make_shared<AlignedBuffer>(std::max<std::size_t>(head->bytes, 1));
