@@ -171,7 +171,7 @@ Result<void> write_key(NewFile& file, const EVP_PKEY* key) {
         return broken("write a key");
     char* bytes = nullptr;
     const auto size = static_cast<std::size_t>(BIO_get_mem_data(text.get(), &bytes));
-    const auto written = file.append({reinterpret_cast<const std::uint8_t*>(bytes), size});
+    auto written = file.append({reinterpret_cast<const std::uint8_t*>(bytes), size});
     OPENSSL_cleanse(bytes, size);
     return written;
 }

@@ -106,17 +106,21 @@ void Server::accept_loop() {
 }
 
 void Server::serve(Connection& connection, Descriptor descriptor) {
-    auto stream = Stream::accept(std::move(descriptor), tls_.get(), greeting_timeout_ms);
+    auto stream = Stream::adopt(std::move(descriptor), tls_.get());
     if (!stream.ok()) {
         counters_.refused.fetch_add(1);
         return;
     }
     {
         const std::scoped_lock lock(mutex_);
-        connection.stream = stream->get();
-        if (is_stopped_) return void(connection.stream = nullptr);
+        if (is_stopped_) return;
+        connection.stream = stream->get();  // from here on `stop` ends it, also amid the greeting
     }
-    serve_http(**stream);
+    if ((*stream)->greet_client(greeting_timeout_ms).ok()) {
+        serve_http(**stream);
+    } else {
+        counters_.refused.fetch_add(1);
+    }
     const std::scoped_lock lock(mutex_);
     connection.stream = nullptr;
 }

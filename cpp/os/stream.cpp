@@ -155,17 +155,19 @@ Result<std::unique_ptr<Stream>> Stream::connect(const std::string& address, cons
     return fail(ErrorCode::unavailable, address + ": " + last.message);
 }
 
-Result<std::unique_ptr<Stream>> Stream::accept(Descriptor descriptor, const TlsContext* tls, int timeout_ms) {
+Result<std::unique_ptr<Stream>> Stream::adopt(Descriptor descriptor, const TlsContext* tls) {
     tune(descriptor.number());
     OwnedTls native;
     if (tls != nullptr) {
         DVESP_ASSIGN(native, make_tls(*tls, descriptor.number()));
     }
-    std::unique_ptr<Stream> stream(new Stream(std::move(descriptor), native.release()));
-    const auto greeted = stream->greet(true, timeout_ms);
-    if (greeted.ok()) return stream;
-    if (greeted.error().code != ErrorCode::timeout) stream->say_why_and_linger();
-    return greeted.error();
+    return std::unique_ptr<Stream>(new Stream(std::move(descriptor), native.release()));
+}
+
+Result<void> Stream::greet_client(int timeout_ms) {
+    const auto greeted = greet(true, timeout_ms);
+    if (!greeted.ok() && greeted.error().code != ErrorCode::timeout) say_why_and_linger();
+    return greeted;
 }
 
 /// Closing with unread bytes resets the connection, and a reset throws away the alert that is on its way: the client would hear

@@ -29,8 +29,10 @@ class Stream {
     /// @param tls nullptr = plain; else the host of `address` must be among the hosts of the node's certificate
     /// @errors unavailable, naming the address; permission_denied when a certificate is refused
     static Result<std::unique_ptr<Stream>> connect(const std::string& address, const TlsContext* tls, int timeout_ms);
-    /// Takes over an accepted descriptor and greets as a server.
-    static Result<std::unique_ptr<Stream>> accept(Descriptor descriptor, const TlsContext* tls, int timeout_ms);
+    /// Takes over an accepted descriptor; the first thing to do with it is `greet_client`.
+    static Result<std::unique_ptr<Stream>> adopt(Descriptor descriptor, const TlsContext* tls);
+    /// Greets as a server; a client that is refused is told why. @param timeout_ms for the whole
+    Result<void> greet_client(int timeout_ms);
     ~Stream();
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;

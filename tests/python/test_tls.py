@@ -331,8 +331,13 @@ def test_garbage_ends_its_own_connection_alone(bytes_sent: bytes, secured: Secur
 
 
 def test_silent_connections_stop_nobody(secured: Secured) -> None:
-    silent = [socket.create_connection(("127.0.0.1", secured.port), timeout=5) for _ in range(50)]
+    ports = [int(address.rpartition(":")[2]) for address in secured.addresses]
+    silent = [socket.create_connection(("127.0.0.1", port), timeout=5) for port in ports for _ in range(20)]
     assert serves(secured)
+    started = time.monotonic()
+    assert secured.cluster.stop(1) == 0  # nor a node that shall end
+    assert time.monotonic() - started < REFUSED_WITHIN_S
+    secured.cluster.start(1)
     for one in silent:
         one.close()
 
