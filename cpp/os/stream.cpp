@@ -170,8 +170,9 @@ Result<void> Stream::greet_client(int timeout_ms) {
     return greeted;
 }
 
-/// Closing with unread bytes resets the connection, and a reset throws away the alert that is on its way: the client would hear
-/// "connection reset" instead of what is wrong with its certificate. So: no more from us, then read what it still sends.
+/// Closing with unread bytes resets the connection, and a reset lets the other system throw away the alert that came before it
+/// (RFC 9112 §9.6; Linux keeps it): the client would hear "connection reset" instead of what is wrong with its certificate.
+/// So: no more from us, then read what it still sends, for a while.
 void Stream::say_why_and_linger() const noexcept {
     ::shutdown(descriptor_.number(), SHUT_WR);
     std::array<std::uint8_t, 4096> ignored{};
