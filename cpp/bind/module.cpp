@@ -1,6 +1,7 @@
 /// bind/module.cpp - the native module's table of contents.
 #include <pybind11/stl.h>
 
+#include "bind/certificates.hpp"
 #include "bind/errors.hpp"
 #include "bind/remote.hpp"
 #include "bind/store.hpp"
@@ -73,6 +74,7 @@ PYBIND11_MODULE(_native, module) {
     dvesp::bind::SearchReply::define(module);
     dvesp::bind::PyStore::define(module);
     dvesp::bind::PyRemoteStore::define(module);
+    dvesp::bind::define_certificates(module);
     module.def(
         "instruction_set", [] { return dvesp::kernels::best().name; }, "The kernels that this CPU runs.");
     module.def("vector_bytes_copied", &dvesp::store::vector_bytes_copied,

@@ -27,6 +27,17 @@ Result<std::string> read_http_head(Stream& stream, int timeout_ms) {
     return fail(ErrorCode::unavailable, "the node's answer is not HTTP");
 }
 
+/// What the status line of an answer other than 101 means.
+Error refusal(const std::string& address, const std::string& answer) {
+    const std::string line = answer.substr(0, answer.find('\r'));
+    if (line.starts_with("HTTP/1.1 426")) {
+        return fail(ErrorCode::permission_denied,
+                    address + ": the node speaks TLS and wants a certificate: give tls=TLS(ca, cert, key) (" + line + ")");
+    }
+    const bool is_refused = line.starts_with("HTTP/1.1 401") || line.starts_with("HTTP/1.1 403");
+    return fail(is_refused ? ErrorCode::permission_denied : ErrorCode::unavailable, address + ": the node refused: " + line);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Stream>> connect_rpc(const std::string& address, const TlsContext* tls, int timeout_ms) {
@@ -34,12 +45,16 @@ Result<std::unique_ptr<Stream>> connect_rpc(const std::string& address, const Tl
     const std::string head =
         "GET /rpc HTTP/1.1\r\nHost: " + address + "\r\nConnection: Upgrade\r\nUpgrade: " + codec::rpc_protocol + "\r\n\r\n";
     const std::array<ByteView, 1> pieces = {bytes_of(head)};
-    DVESP_TRY(stream->write_all(pieces, timeout_ms));
-    DVESP_ASSIGN(const std::string answer, read_http_head(*stream, timeout_ms));
-    if (answer.starts_with("HTTP/1.1 101")) return stream;
-    const bool refused = answer.starts_with("HTTP/1.1 401") || answer.starts_with("HTTP/1.1 403");
-    return fail(refused ? ErrorCode::permission_denied : ErrorCode::unavailable,
-                address + ": the node refused: " + answer.substr(0, answer.find('\r')));
+    // A write into a connection that the node has refused may fail; why it was refused is still there to be read.
+    const auto written = stream->write_all(pieces, timeout_ms);
+    const auto answer = read_http_head(*stream, timeout_ms);
+    if (!answer.ok()) {
+        const bool is_refused = answer.error().code == ErrorCode::permission_denied;
+        const Error& cause = written.ok() || is_refused ? answer.error() : written.error();
+        return fail(cause.code, address + ": " + cause.message);
+    }
+    if (answer->starts_with("HTTP/1.1 101")) return stream;
+    return refusal(address, *answer);
 }
 
 std::unique_ptr<Stream> RpcPool::take_idle(const std::string& address) {

@@ -106,24 +106,28 @@ void Server::accept_loop() {
 }
 
 void Server::serve(Connection& connection, Descriptor descriptor) {
-    auto stream = Stream::accept(std::move(descriptor), tls_.get(), greeting_timeout_ms);
+    auto stream = Stream::adopt(std::move(descriptor), tls_.get());
     if (!stream.ok()) {
         counters_.refused.fetch_add(1);
         return;
     }
     {
         const std::scoped_lock lock(mutex_);
-        connection.stream = stream->get();
-        if (is_stopped_) return void(connection.stream = nullptr);
+        if (is_stopped_) return;
+        connection.stream = stream->get();  // from here on `stop` ends it, also amid the greeting
     }
-    serve_http(**stream);
+    if ((*stream)->greet_client(greeting_timeout_ms).ok()) {
+        serve_http(**stream);
+    } else {
+        counters_.refused.fetch_add(1);
+    }
     const std::scoped_lock lock(mutex_);
     connection.stream = nullptr;
 }
 
 void Server::serve_http(Stream& stream) {
     HttpReader reader(stream, body_bytes_max);
-    const bool has_certificate = tls_ == nullptr || !stream.peer_name().empty();
+    const bool has_certificate = stream.peer_role() != PeerRole::none;
     const auto admits = [&](const HttpRequest& head) {
         return head.upgrade == codec::rpc_protocol || handlers_.admits(head, has_certificate);
     };
@@ -149,12 +153,26 @@ void Server::serve_http(Stream& stream) {
             return;
         }
         HttpResponse response = handlers_.http(*request, has_certificate);
+        if (request->target == "/metrics" && response.status == 200) add_counters(response);
         if (request->method == "HEAD") response.body.clear();  // nothing may follow the head, or the next answer is misread
         if (!write_response(stream, response, request->keep_alive, transfer_timeout_ms).ok() || !request->keep_alive) return;
     }
 }
 
+/// The node that answers /metrics does not know who is at its door.
+void Server::add_counters(HttpResponse& metrics) const {
+    std::string text;
+    const auto add = [&](const std::string& name, const std::atomic<std::uint64_t>& value) {
+        text += "# TYPE " + name + " counter\n" + name + " " + std::to_string(value.load()) + "\n";
+    };
+    add("dvesp_connections_total", counters_.connections);
+    add("dvesp_refused_connections_total", counters_.refused);
+    add("dvesp_refused_peers_total", counters_.refused_peers);
+    metrics.body.insert(metrics.body.end(), text.begin(), text.end());
+}
+
 void Server::serve_rpc(Stream& stream, std::vector<std::uint8_t> early) {
+    const bool is_node = stream.peer_role() == PeerRole::node;
     EarlyReader reader(stream, std::move(early));
     std::array<std::uint8_t, codec::rpc_head_bytes> prefix{};
     while (!is_stopped_) {
@@ -162,6 +180,11 @@ void Server::serve_rpc(Stream& stream, std::vector<std::uint8_t> early) {
         const auto head = codec::parse_rpc_head(prefix);
         if (!head.ok() || head->kind == codec::RpcKind::reply) {
             counters_.refused.fetch_add(1);
+            return;
+        }
+        if (head->kind == codec::RpcKind::peer && !is_node) {  // before a byte of it is read: Raft believes what it is told
+            counters_.refused.fetch_add(1);
+            counters_.refused_peers.fetch_add(1);
             return;
         }
         auto bytes = std::make_shared<AlignedBuffer>(std::max<std::size_t>(head->bytes, 1));

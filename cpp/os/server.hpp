@@ -25,7 +25,8 @@ struct ServerHandlers {
 
 struct ServerCounters {
     std::atomic<std::uint64_t> connections{0};
-    std::atomic<std::uint64_t> refused{0};
+    std::atomic<std::uint64_t> refused{0};        ///< connections that ended for what they showed or sent
+    std::atomic<std::uint64_t> refused_peers{0};  ///< of them: a client's certificate sent a message between nodes
 };
 
 /// A thread a connection, at most connections_max of them. @threads start and stop: one
@@ -52,6 +53,7 @@ class Server {
     void serve(Connection& connection, Descriptor descriptor);
     void serve_http(Stream& stream);
     void serve_rpc(Stream& stream, std::vector<std::uint8_t> early);
+    void add_counters(HttpResponse& metrics) const;
     void reap(bool all);
 
     Listener listener_;

@@ -1,13 +1,14 @@
 /// os/stream.cpp - non-blocking sockets, poll, and OpenSSL on top of them.
 #include "os/stream.hpp"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -15,11 +16,20 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <vector>
 
+#include "os/openssl_owners.hpp"
+
 namespace dvesp::os {
 namespace {
+
+constexpr int linger_ms_max = 1000;
+constexpr int linger_reads_max = 16;
+constexpr std::string_view speak_tls =
+    "HTTP/1.1 426 Upgrade Required\r\nUpgrade: TLS/1.3\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+    "Content-Length: 50\r\n\r\nThis port speaks HTTPS: show it a certificate too\n";
 
 Error broken(const std::string& what) { return fail(ErrorCode::unavailable, what + ": " + std::strerror(errno)); }
 
@@ -72,6 +82,34 @@ Result<Descriptor> connect_one(const addrinfo& address, int timeout_ms) {
     return descriptor;
 }
 
+using OwnedTls = std::unique_ptr<ssl_st, OpensslFree<&SSL_free>>;
+
+/// @return never an empty pointer: without one a stream would be plain
+Result<OwnedTls> make_tls(const TlsContext& context, int descriptor) {
+    OwnedTls tls(SSL_new(context.native()));
+    if (tls && SSL_set_fd(tls.get(), descriptor) == 1) return tls;
+    return fail(ErrorCode::unavailable, "TLS: " + tls_complaint());
+}
+
+/// The peer's certificate must name `host`: as an IP address if it is one, else as a DNS name; never by its CN.
+Result<void> expect_host(SSL* tls, const std::string& host) {
+    std::array<std::uint8_t, 16> bytes{};
+    const std::string bare = host.substr(0, host.find('%'));  // the zone of fe80::1%eth0 is this machine's affair
+    const bool is_ip =
+        inet_pton(AF_INET, bare.c_str(), bytes.data()) == 1 || inet_pton(AF_INET6, bare.c_str(), bytes.data()) == 1;
+    bool is_set = false;
+    if (is_ip) {  // and no SNI: RFC 6066 has it for names alone
+        is_set = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls), bare.c_str()) == 1;
+    } else {
+        SSL_set_hostflags(tls, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+        is_set = SSL_set1_host(tls, host.c_str()) == 1 && SSL_set_tlsext_host_name(tls, host.c_str()) == 1;
+    }
+    if (is_set) return {};
+    return fail(ErrorCode::invalid_argument, "'" + host + "' is no name that a certificate could have: " + tls_complaint());
+}
+
+OwnedCertificate certificate_of(const SSL* tls) { return OwnedCertificate(SSL_get1_peer_certificate(tls)); }
+
 }  // namespace
 
 Result<HostPort> parse_address(const std::string& address) {
@@ -104,14 +142,12 @@ Result<std::unique_ptr<Stream>> Stream::connect(const std::string& address, cons
             last = descriptor.error();
             continue;
         }
-        ssl_st* native = nullptr;
+        OwnedTls native;
         if (tls != nullptr) {
-            native = SSL_new(tls->native());
-            SSL_set_fd(native, descriptor->number());
-            SSL_set_tlsext_host_name(native, target.host.c_str());
-            SSL_set1_host(native, target.host.c_str());
+            DVESP_ASSIGN(native, make_tls(*tls, descriptor->number()));
+            DVESP_TRY(expect_host(native.get(), target.host));
         }
-        std::unique_ptr<Stream> stream(new Stream(std::move(*descriptor), native));
+        std::unique_ptr<Stream> stream(new Stream(std::move(*descriptor), native.release()));
         const auto greeted = stream->greet(false, timeout_ms);
         if (!greeted.ok()) return fail(greeted.error().code, address + ": " + greeted.error().message);
         return stream;
@@ -119,16 +155,32 @@ Result<std::unique_ptr<Stream>> Stream::connect(const std::string& address, cons
     return fail(ErrorCode::unavailable, address + ": " + last.message);
 }
 
-Result<std::unique_ptr<Stream>> Stream::accept(Descriptor descriptor, const TlsContext* tls, int timeout_ms) {
+Result<std::unique_ptr<Stream>> Stream::adopt(Descriptor descriptor, const TlsContext* tls) {
     tune(descriptor.number());
-    ssl_st* native = nullptr;
+    OwnedTls native;
     if (tls != nullptr) {
-        native = SSL_new(tls->native());
-        SSL_set_fd(native, descriptor.number());
+        DVESP_ASSIGN(native, make_tls(*tls, descriptor.number()));
     }
-    std::unique_ptr<Stream> stream(new Stream(std::move(descriptor), native));
-    DVESP_TRY(stream->greet(true, timeout_ms));
-    return stream;
+    return std::unique_ptr<Stream>(new Stream(std::move(descriptor), native.release()));
+}
+
+Result<void> Stream::greet_client(int timeout_ms) {
+    const auto greeted = greet(true, timeout_ms);
+    if (!greeted.ok() && greeted.error().code != ErrorCode::timeout) say_why_and_linger();
+    return greeted;
+}
+
+/// Closing with unread bytes resets the connection, and a reset lets the other system throw away the alert that came before it
+/// (RFC 9112 §9.6; Linux keeps it): the client would hear "connection reset" instead of what is wrong with its certificate.
+/// So: no more from us, then read what it still sends, for a while.
+void Stream::say_why_and_linger() const noexcept {
+    ::shutdown(descriptor_.number(), SHUT_WR);
+    std::array<std::uint8_t, 4096> ignored{};
+    for (int reads = 0; reads < linger_reads_max; ++reads) {
+        pollfd waiting{descriptor_.number(), POLLIN, 0};
+        if (poll(&waiting, 1, linger_ms_max) <= 0) return;
+        if (::recv(descriptor_.number(), ignored.data(), ignored.size(), 0) <= 0) return;
+    }
 }
 
 Stream::~Stream() {
@@ -139,15 +191,20 @@ Stream::~Stream() {
 
 Result<void> Stream::greet(bool as_server, int timeout_ms) {
     if (tls_ == nullptr) return {};
+    using Clock = std::chrono::steady_clock;
+    const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);  // of the whole: nobody greets byte by byte
+    const auto left_ms = [&] {
+        return std::max(0, static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count()));
+    };
     while (true) {
         ERR_clear_error();
         const int done = as_server ? SSL_accept(tls_) : SSL_connect(tls_);
         if (done == 1) return {};
         const int reason = SSL_get_error(tls_, done);
         if (reason == SSL_ERROR_WANT_READ) {
-            DVESP_TRY(wait(POLLIN, timeout_ms));
+            DVESP_TRY(wait(POLLIN, left_ms()));
         } else if (reason == SSL_ERROR_WANT_WRITE) {
-            DVESP_TRY(wait(POLLOUT, timeout_ms));
+            DVESP_TRY(wait(POLLOUT, left_ms()));
         } else {
             const long verdict = SSL_get_verify_result(tls_);
             if (verdict != X509_V_OK) {
@@ -155,7 +212,11 @@ Result<void> Stream::greet(bool as_server, int timeout_ms) {
                 return fail(ErrorCode::permission_denied,
                             std::string("TLS: the peer's certificate is refused: ") + X509_verify_cert_error_string(verdict));
             }
-            return fail(ErrorCode::unavailable, "TLS: " + tls_complaint());
+            const bool is_plain_http = as_server && ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST;
+            if (is_plain_http) {  // no alert would be understood
+                static_cast<void>(::send(descriptor_.number(), speak_tls.data(), speak_tls.size(), MSG_NOSIGNAL));
+            }
+            return tls_error();
         }
     }
 }
@@ -183,7 +244,7 @@ Result<std::size_t> Stream::read_some(MutableBytes into, int timeout_ms) {
         } else if (reason == SSL_ERROR_WANT_WRITE) {
             DVESP_TRY(wait(POLLOUT, timeout_ms));
         } else {
-            return fail(ErrorCode::unavailable, "TLS: " + tls_complaint());
+            return tls_error();
         }
     }
 }
@@ -226,7 +287,7 @@ Result<std::size_t> Stream::write_some(std::span<const ByteView> pieces, int tim
         } else if (reason == SSL_ERROR_WANT_WRITE) {
             DVESP_TRY(wait(POLLOUT, timeout_ms));
         } else {
-            return fail(ErrorCode::unavailable, "TLS: " + tls_complaint());
+            return tls_error();
         }
     }
 }
@@ -249,12 +310,14 @@ void Stream::shut() noexcept { ::shutdown(descriptor_.number(), SHUT_RDWR); }
 
 std::string Stream::peer_name() const {
     if (tls_ == nullptr) return {};
-    X509* certificate = SSL_get1_peer_certificate(tls_);
-    if (certificate == nullptr) return {};
-    std::array<char, 256> name{};
-    X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name.data(), name.size());
-    X509_free(certificate);
-    return name.data();
+    const OwnedCertificate certificate = certificate_of(tls_);
+    return certificate ? name_part(X509_get_subject_name(certificate.get()), NID_commonName) : std::string();
+}
+
+PeerRole Stream::peer_role() const {
+    if (tls_ == nullptr) return PeerRole::node;
+    const OwnedCertificate certificate = certificate_of(tls_);
+    return certificate ? role_of(certificate.get()) : PeerRole::none;
 }
 
 bool Stream::is_stale() const noexcept {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/bytes.hpp"
+#include "os/certificate_info.hpp"
 #include "os/descriptor.hpp"
 #include "os/tls.hpp"
 
@@ -25,10 +26,13 @@ struct HostPort {
 /// @threads one at a time, but for `shut`
 class Stream {
   public:
-    /// @param tls nullptr = plain  @errors unavailable, naming the address; permission_denied when a certificate is refused
+    /// @param tls nullptr = plain; else the host of `address` must be among the hosts of the node's certificate
+    /// @errors unavailable, naming the address; permission_denied when a certificate is refused
     static Result<std::unique_ptr<Stream>> connect(const std::string& address, const TlsContext* tls, int timeout_ms);
-    /// Takes over an accepted descriptor and greets as a server.
-    static Result<std::unique_ptr<Stream>> accept(Descriptor descriptor, const TlsContext* tls, int timeout_ms);
+    /// Takes over an accepted descriptor; the first thing to do with it is `greet_client`.
+    static Result<std::unique_ptr<Stream>> adopt(Descriptor descriptor, const TlsContext* tls);
+    /// Greets as a server; a client that is refused is told why. @param timeout_ms for the whole
+    Result<void> greet_client(int timeout_ms);
     ~Stream();
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;
@@ -42,12 +46,15 @@ class Stream {
     void shut() noexcept;
     /// The name in the peer's certificate; empty without one.
     [[nodiscard]] std::string peer_name() const;
+    /// What its certificate lets the peer do. Over plain TCP, where nobody has a name, everybody on this machine is a node.
+    [[nodiscard]] PeerRole peer_role() const;
     /// The peer closed its side, or sent something nobody asked for.
     [[nodiscard]] bool is_stale() const noexcept;
 
   private:
     Stream(Descriptor descriptor, ssl_st* tls) : descriptor_(std::move(descriptor)), tls_(tls) {}
     Result<void> greet(bool as_server, int timeout_ms);
+    void say_why_and_linger() const noexcept;
     Result<void> wait(short events, int timeout_ms) const;
     Result<std::size_t> write_some(std::span<const ByteView> pieces, int timeout_ms);
 

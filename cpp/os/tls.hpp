@@ -35,7 +35,10 @@ class TlsContext {
     ssl_ctx_st* context_;
 };
 
-/// The last complaint of OpenSSL in this thread.
+/// The first complaint of OpenSSL in this thread, in its words; forgets all of them.
 [[nodiscard]] std::string tls_complaint();
+/// The same as an error: permission_denied when the peer refuses our certificate (or its absence), else unavailable.
+/// In TLS 1.3 a client hears of that only at its first read: its handshake is over before the server judges (RFC 8446 §4.4.4).
+[[nodiscard]] Error tls_error();
 
 }  // namespace dvesp::os

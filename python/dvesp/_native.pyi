@@ -239,6 +239,28 @@ def instruction_set() -> str:
     The kernels that this CPU runs.
     """
 
+def issue_certificate(
+    ca_directory: str,
+    name: str,
+    hosts: collections.abc.Sequence[str],
+    role: str,
+    days: typing.SupportsInt | typing.SupportsIndex,
+    directory: str,
+) -> tuple[str, str]:
+    """
+    Writes <name>.crt.pem and <name>.key.pem; returns their paths. days below 1: expired already.
+    """
+
+def make_ca(directory: str, organisation: str) -> tuple[str, str]:
+    """
+    Writes ca.pem and ca.key.pem; returns their paths. Nothing is overwritten.
+    """
+
+def read_certificate(path: str) -> dict[str, typing.Any]:
+    """
+    What the first certificate of a PEM file says.
+    """
+
 def set_error_classes(classes: dict[str, typing.Any]) -> None:
     """
     Registers the exception class for each class name of the error table.

@@ -52,6 +52,15 @@ class Commands:
         parser.set_defaults(run=run)
         return parser
 
+    def group(self, name: str, summary: str, example: str) -> Commands:
+        """Declares a command that consists of commands, such as ``dvesp ca``, and returns the place to add those.
+
+        Args:
+            name, summary, example: as for `add`.
+        """
+        parser = self._subparsers.add_parser(name, help=summary, description=summary, epilog=f"example: {example}")
+        return Commands(parser.add_subparsers(metavar="COMMAND", required=True))
+
 
 def positive_int(text: str) -> int:
     """An argparse type: an int of at least 1."""

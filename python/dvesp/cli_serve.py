@@ -12,8 +12,9 @@ from pathlib import Path
 from .cli_common import Commands
 from .deployment import TLS
 from .errors import Unavailable
+from .node_config import read_config
 
-__all__ = ["add_commands", "node_binary"]
+__all__ = ["add_commands", "node_arguments", "node_binary"]
 
 
 def add_commands(commands: Commands) -> None:
@@ -53,18 +54,31 @@ def node_binary() -> str:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    arguments = [node_binary()]
-    given = {name: getattr(options, name) for name in _PASSED if getattr(options, name) is not None}
-    if not options.insecure and not any(name.startswith("tls_") for name in given) and "config" not in given:
-        found = TLS.found()
-        if found is not None:
-            given |= {"tls_ca": found.ca, "tls_cert": found.cert, "tls_key": found.key}
-    for name, value in given.items():
-        arguments += ["--" + name.replace("_", "-"), value]
-    if options.insecure:
-        arguments.append("--insecure")
+    arguments = [node_binary(), *node_arguments(options)]
     sys.stdout.flush()
     os.execv(arguments[0], arguments)  # one process: signals and exit codes are the node's own
 
 
-_PASSED = ("data", "listen", "advertise", "join", "node_id", "role", "config", "tls_ca", "tls_cert", "tls_key", "token_file")
+def node_arguments(options: argparse.Namespace) -> list[str]:
+    """What ``dvesp-node`` is called with: the command line, then the file, then the certificates that clients use too.
+
+    Raises:
+        UsageError: the file of ``--config`` is wrong.
+    """
+    typed = {name: getattr(options, name) for name in _PASSED if getattr(options, name) is not None}
+    is_insecure, filed = read_config(options.config) if options.config is not None else (False, {})
+    if options.insecure:  # typed: it also wins over certificates in the file
+        is_insecure, filed = True, {name: value for name, value in filed.items() if name not in _TLS}
+    elif any(name in typed for name in _TLS):
+        is_insecure = False
+    given = filed | typed
+    if not is_insecure and not any(name in given for name in _TLS):
+        found = TLS.found()
+        if found is not None:
+            given |= {"tls_ca": found.ca, "tls_cert": found.cert, "tls_key": found.key}
+    arguments = [text for name in _PASSED if name in given for text in ("--" + name.replace("_", "-"), given[name])]
+    return [*arguments, "--insecure"] if is_insecure else arguments
+
+
+_TLS = ("tls_ca", "tls_cert", "tls_key")
+_PASSED = ("data", "listen", "advertise", "join", "node_id", "role", *_TLS, "token_file")

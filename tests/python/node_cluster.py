@@ -7,10 +7,11 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from dvesp import Unavailable, VectorStore
+from dvesp import TLS, Unavailable, VectorStore
 from dvesp.cli_serve import node_binary
 
 STARTING_S = 15.0
@@ -29,10 +30,20 @@ def free_ports(count: int) -> list[int]:
 
 
 class Cluster:
-    """``count`` nodes that form one cluster. A context manager; nodes are numbered from 0."""
+    """``count`` nodes that form one cluster. A context manager; nodes are numbered from 0.
 
-    def __init__(self, directory: Path, count: int, options: list[str] | None = None) -> None:
+    ``options`` are those of every node, or a function of its number; ``tls`` is what this process shows to ask them.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        count: int,
+        options: list[str] | Callable[[int], list[str]] | None = None,
+        tls: TLS | None = None,
+    ) -> None:
         self.directory = directory
+        self.tls = tls
         self.addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
         self.options = ["--insecure"] if options is None else options
         self.processes: dict[int, subprocess.Popen[str]] = {}
@@ -40,12 +51,16 @@ class Cluster:
     def start(self, number: int) -> None:
         """Starts a node; returns when it answers requests."""
         command = [node_binary(), "--data", str(self.directory / f"n{number}"), "--listen", self.addresses[number]]
-        command += ["--join", ",".join(self.addresses), "--node-id", f"node{number}", *self.options]
+        command += ["--join", ",".join(self.addresses), "--node-id", f"node{number}"]
+        command += self.options(number) if callable(self.options) else self.options
         log = (self.directory / f"n{number}.log").open("a")
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         log.close()
         assert process.stdout is not None
         line = process.stdout.readline()
+        if not line:  # it has ended
+            process.stdout.close()
+            process.wait(timeout=30)
         assert line.startswith("ready "), f"node {number}: {line!r}, {self.log(number)}"
         self.processes[number] = process
 
@@ -69,7 +84,7 @@ class Cluster:
     def wait_until_ready(self) -> None:
         """Until the cluster answers a question that needs a majority."""
         deadline = time.monotonic() + STARTING_S
-        with VectorStore(nodes=self.addresses) as store:
+        with VectorStore(nodes=self.addresses, tls=self.tls) as store:
             while True:
                 try:
                     store.list_collections(timeout_ms=1000)
