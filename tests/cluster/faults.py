@@ -35,6 +35,15 @@ SHORT = [(1, 3), (2, 3), (3, 3), (4, 3), (5, 5)]  # seed, nodes
 SHORT_SECONDS = 5.0
 
 
+@dataclass(frozen=True)
+class Shape:
+    """What runs have in common, besides their seeds."""
+
+    seconds: float  # of faults
+    nodes: int
+    quiet_s: float = 20.0  # within which a whole cluster answers and its replicas agree
+
+
 @dataclass
 class Run:
     """What one run came to. `checks`: name -> what is wrong."""
@@ -80,28 +89,28 @@ def play(cluster: LinkedCluster, history: History, seed: int, seconds: float, le
     return nemesis
 
 
-def run_checks(cluster: LinkedCluster, history: History, run: Run) -> None:
+def run_checks(cluster: LinkedCluster, history: History, run: Run, quiet_s: float) -> None:
     """Everything that needs the cluster up."""
-    run.checks["answers again"] = read_finally(cluster, history)
+    run.checks["answers again"] = read_finally(cluster, history, quiet_s)
     try:
-        run.checks["replicas agree"] = compare_replicas(cluster, history)
+        run.checks["replicas agree"] = compare_replicas(cluster, history, quiet_s)
     except Error as error:
         run.checks["replicas agree"] = [f"could not be compared: {error!r}"]
     cluster.look_for_deaths()
 
 
-def run_once(seed: int, seconds: float, count: int, directory: Path) -> Run:
+def run_once(seed: int, shape: Shape, directory: Path) -> Run:
     """One run in an empty directory."""
     levels = random.Random(f"{seed} levels").choice(LEVELS)
     run = Run(seed)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     history = History(directory / "history.jsonl")
-    with LinkedCluster(directory, count) as cluster:
+    with LinkedCluster(directory, shape.nodes) as cluster:
         with VectorStore(nodes=cluster.addresses) as store:
-            store.create_collection(COLLECTION, DIMENSION, metric="l2", replication_factor=count, timeout_ms=10_000)
-        nemesis = play(cluster, history, seed, seconds, levels)
-        run_checks(cluster, history, run)
+            store.create_collection(COLLECTION, DIMENSION, metric="l2", replication_factor=shape.nodes, timeout_ms=10_000)
+        nemesis = play(cluster, history, seed, shape.seconds, levels)
+        run_checks(cluster, history, run, shape.quiet_s)
         complaints = list(cluster.complaints)
     history.close()
     verdict = judge(history.path)
@@ -113,11 +122,11 @@ def run_once(seed: int, seconds: float, count: int, directory: Path) -> Run:
     return run
 
 
-def report(run: Run, seconds: float, count: int, directory: Path) -> None:
+def report(run: Run, shape: Shape, directory: Path) -> None:
     """One line for a good run; for a bad one all that is known, and how to see it again."""
     verdict = "ok" if run.failed == 0 else "FAILED"
     figures = f"{run.operations} operations judged, {run.unknown} unknown, {len(run.applied)} faults"
-    print(f"seed {run.seed}, {count} nodes, {seconds:g} s: {verdict}, {figures}", flush=True)
+    print(f"seed {run.seed}, {shape.nodes} nodes, {shape.seconds:g} s: {verdict}, {figures}", flush=True)
     if run.failed == 0:
         shutil.rmtree(directory)
         return
@@ -126,18 +135,18 @@ def report(run: Run, seconds: float, count: int, directory: Path) -> None:
             print(f"  {name}: {problem}")
     for line in run.applied:
         print(f"  fault at {line}")
-    again = f"--seed {run.seed} --seconds {seconds:g} --nodes {count}"
+    again = f"--seed {run.seed} --seconds {shape.seconds:g} --nodes {shape.nodes}"
     print(f"  kept: {directory.relative_to(ROOT)}; again: .venv/bin/python tests/cluster/faults.py {again}", flush=True)
 
 
-def run_and_report(seed: int, seconds: float, count: int) -> Run:
+def run_and_report(seed: int, shape: Shape) -> Run:
     directory = JUDGE.parent / f"seed-{seed}"
-    run = run_once(seed, seconds, count, directory)
-    report(run, seconds, count, directory)
+    run = run_once(seed, shape, directory)
+    report(run, shape, directory)
     return run
 
 
-def campaign(limit_s: float, seconds: float, count: int) -> list[Run]:
+def campaign(limit_s: float, shape: Shape) -> list[Run]:
     """New seeds until the time is over; the sums of all campaigns are in CAMPAIGN."""
     known = {"next_seed": 1000, "runs": 0, "operations": 0, "unknown": 0, "faults": 0, "failed_seeds": []}
     if CAMPAIGN.exists():
@@ -145,14 +154,14 @@ def campaign(limit_s: float, seconds: float, count: int) -> list[Run]:
     runs: list[Run] = []
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
-        run = run_and_report(known["next_seed"], seconds, count)
+        run = run_and_report(known["next_seed"], shape)
         runs.append(run)
         known["next_seed"] += 1
         known["runs"] += 1
         known["operations"] += run.operations
         known["unknown"] += run.unknown
         known["faults"] += len(run.applied)
-        known["failed_seeds"] += [[run.seed, count, seconds]] if run.failed else []
+        known["failed_seeds"] += [[run.seed, shape.nodes, shape.seconds]] if run.failed else []
         part = CAMPAIGN.with_suffix(".part")
         part.write_text(json.dumps(known, indent=1))
         part.replace(CAMPAIGN)
@@ -166,16 +175,18 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10.0, help="of faults in a run")
     parser.add_argument("--nodes", type=int, choices=(3, 5), default=3)
+    parser.add_argument("--quiet", type=float, metavar="SECONDS", default=20.0, help="until replicas must agree")
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--campaign", type=float, metavar="SECONDS")
     options = parser.parse_args()
+    shape = Shape(options.seconds, options.nodes, options.quiet)
     build_judge()
     passed, failed, runs = 0, 0, []
     if options.short:
         passed, failed = test_judge()
-        runs = [run_and_report(seed, SHORT_SECONDS, count) for seed, count in SHORT]
+        runs = [run_and_report(seed, Shape(SHORT_SECONDS, nodes)) for seed, nodes in SHORT]
     elif options.campaign is not None:
-        runs = campaign(options.campaign, options.seconds, options.nodes)
+        runs = campaign(options.campaign, shape)
     else:
         runs = [
             run_and_report(seed, options.seconds, options.nodes) for seed in range(options.seed, options.seed + options.runs)

@@ -90,7 +90,8 @@ class Pipe:
                 self.out.close()
                 return
             self.queued_bytes -= len(data)
-            self.out.write(data)
+            if not self.out.is_closing():
+                self.out.write(data)
         if not self.queue and not self.source.is_closing():
             self.source.resume_reading()
 
