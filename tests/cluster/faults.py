@@ -1,6 +1,6 @@
 """Fault runs on real processes: clients and faults drawn from a seed, the history judged by Porcupine, the replicas compared.
 
-usage: .venv/bin/python tests/cluster/faults.py [--seed S] [--runs N] [--seconds T] [--nodes 3|5]
+usage: .venv/bin/python tests/cluster/faults.py [--seed S] [--runs N] [--seconds T] [--nodes 3|5] [--only FAULT,...]
        .venv/bin/python tests/cluster/faults.py --short                 what `make test` runs, with the judge's own tests
        .venv/bin/python tests/cluster/faults.py --campaign SECONDS      new seeds; resumes and adds up
 
@@ -43,6 +43,12 @@ class Shape:
     seconds: float  # of faults
     nodes: int
     quiet_s: float = 20.0  # within which a whole cluster answers and its replicas agree
+    only: tuple[str, ...] = ()  # faults by name; empty: all
+
+    def options(self) -> str:
+        """The command line that makes this shape."""
+        only = f" --only {','.join(self.only)}" if self.only else ""
+        return f"--seconds {self.seconds:g} --nodes {self.nodes}{only}"
 
 
 @dataclass
@@ -60,11 +66,11 @@ class Run:
         return sum(bool(problems) for problems in self.checks.values())
 
 
-def play(cluster: LinkedCluster, history: History, seed: int, seconds: float, levels: Levels) -> Nemesis:
+def play(cluster: LinkedCluster, history: History, seed: int, shape: Shape, levels: Levels) -> Nemesis:
     """Clients and faults together, until the time is over and every client has its last answer."""
     numbers = itertools.count(1)
     stop = threading.Event()
-    until = time.monotonic() + seconds
+    until = time.monotonic() + shape.seconds
     stores = [VectorStore(nodes=cluster.addresses) for _ in range(CLIENTS_COUNT // 2)]  # two threads share each
     clients = [Client(number, stores[number // 2], history, levels, seed) for number in range(CLIENTS_COUNT)]
 
@@ -76,7 +82,7 @@ def play(cluster: LinkedCluster, history: History, seed: int, seconds: float, le
             raise
 
     threads = [threading.Thread(target=work, args=(client,)) for client in clients]
-    nemesis = Nemesis(cluster, seed)
+    nemesis = Nemesis(cluster, seed, shape.only)
     for thread in threads:
         thread.start()
     try:
@@ -112,7 +118,7 @@ def run_once(seed: int, shape: Shape, directory: Path) -> Run:
     with LinkedCluster(directory, shape.nodes) as cluster:
         with VectorStore(nodes=cluster.addresses) as store:
             store.create_collection(COLLECTION, DIMENSION, metric="l2", replication_factor=shape.nodes, timeout_ms=10_000)
-        nemesis = play(cluster, history, seed, shape.seconds, levels)
+        nemesis = play(cluster, history, seed, shape, levels)
         run_checks(cluster, history, run, shape.quiet_s)
         complaints = list(cluster.complaints)
     history.close()
@@ -138,7 +144,7 @@ def report(run: Run, shape: Shape, directory: Path) -> None:
             print(f"  {name}: {problem}")
     for line in run.applied:
         print(f"  fault at {line}")
-    again = f"--seed {run.seed} --seconds {shape.seconds:g} --nodes {shape.nodes}"
+    again = f"--seed {run.seed} {shape.options()}"
     print(f"  kept: {directory.relative_to(ROOT)}; again: .venv/bin/python tests/cluster/faults.py {again}", flush=True)
 
 
@@ -182,10 +188,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0, help="of faults in a run")
     parser.add_argument("--nodes", type=int, choices=(3, 5), default=3)
     parser.add_argument("--quiet", type=float, metavar="SECONDS", default=20.0, help="until replicas must agree")
+    parser.add_argument("--only", metavar="FAULT,...", default="", help="the methods of Nemesis, such as kill_all,pause_leader")
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--campaign", type=float, metavar="SECONDS")
     options = parser.parse_args()
-    shape = Shape(options.seconds, options.nodes, options.quiet)
+    shape = Shape(options.seconds, options.nodes, options.quiet, tuple(filter(None, options.only.split(","))))
     build_judge()
     passed, failed, runs = 0, 0, []
     if options.short:

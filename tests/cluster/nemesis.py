@@ -15,7 +15,7 @@ Pair = tuple[int, int]
 class Nemesis:
     """Faults on one cluster. Each method applies one and returns how it is undone."""
 
-    def __init__(self, cluster: LinkedCluster, seed: int) -> None:
+    def __init__(self, cluster: LinkedCluster, seed: int, only: tuple[str, ...] = ()) -> None:
         self.cluster = cluster
         self.random = random.Random(f"{seed} nemesis")
         self.nodes = list(range(len(cluster.addresses)))
@@ -26,12 +26,14 @@ class Nemesis:
             self.pause_majority, self.isolate_one, self.isolate_leader, self.isolate_leader, self.deafen_leader,
             self.mute_leader, self.halves, self.bridge, self.slow_links, self.lossy_links, self.hide_leader,
         ]  # fmt: skip
+        if only:
+            self.faults = [fault for fault in self.faults if fault.__name__ in only]
 
     def run(self, until: float) -> None:
         """Faults, sometimes two at once, until the time is over; the cluster is whole again when it returns."""
         start = time.monotonic()
         while True:
-            chosen = self.random.sample(self.faults, 2 if self.random.random() < 0.3 else 1)
+            chosen = self.random.sample(self.faults, min(len(self.faults), 2 if self.random.random() < 0.3 else 1))
             lasts_s = self.random.choice([0.2, 0.5, 1.0, 1.5, 2.0, 4.0])
             calm_s = self.random.choice([0.0, 0.2, 0.5, 1.0])
             if time.monotonic() + 0.2 > until:
