@@ -201,9 +201,7 @@ def main() -> int:
     elif options.campaign is not None:
         runs = campaign(options.campaign, shape)
     else:
-        runs = [
-            run_and_report(seed, options.seconds, options.nodes) for seed in range(options.seed, options.seed + options.runs)
-        ]
+        runs = [run_and_report(seed, shape) for seed in range(options.seed, options.seed + options.runs)]
     passed += sum(len(run.checks) - run.failed for run in runs)
     failed += sum(run.failed for run in runs)
     print(f"{sum(run.operations for run in runs)} operations in {len(runs)} runs")

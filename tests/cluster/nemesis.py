@@ -27,7 +27,8 @@ class Nemesis:
             self.mute_leader, self.halves, self.bridge, self.slow_links, self.lossy_links, self.hide_leader,
         ]  # fmt: skip
         if only:
-            self.faults = [fault for fault in self.faults if fault.__name__ in only]
+            known = {fault.__name__: fault for fault in self.faults}
+            self.faults = [known[name] for name in only]
 
     def run(self, until: float) -> None:
         """Faults, sometimes two at once, until the time is over; the cluster is whole again when it returns."""
