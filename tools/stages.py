@@ -133,6 +133,9 @@ def python_stages(fast: bool) -> list[Stage]:
     if files("tests/python/**/test_*.py"):
         chosen = ["-m", "not slow"] if fast else []
         stages.append(Stage("pytest", [[f"{tool}/pytest", *chosen]], "pytest", wheel.name))
+    if not fast and files("tests/cluster/faults.py"):
+        faults = [sys.executable, "tests/cluster/faults.py", "--short"]
+        stages.append(Stage("faults on real processes", [faults], "plain", wheel.name))
     return stages
 
 
