@@ -62,7 +62,7 @@ def run_once(program: str, tally: Tally) -> None:
 
 def main(seconds: float) -> int:
     tallies = load()
-    names = [*programs("sim", "release"), *programs("crash", "release")]
+    names = [*programs("sim", "release"), *programs("crash", "release"), *programs("cluster_sim", "release")]
     deadline = time.monotonic() + seconds
     try:
         while names and time.monotonic() < deadline:

@@ -76,6 +76,9 @@ def release_stages(fast: bool) -> list[Stage]:
         commands = [[program] for program in programs(folder, "release")]
         if commands:
             stages.append(Stage(name, commands, "plain", "build release"))
+    cluster = "build/release/bin/cluster_sim_faults"
+    if files("tests/cluster_sim/faults.cpp"):
+        stages.append(Stage("simulated clusters", [[cluster, "--seed-count", "1000"]], "plain", "build release"))
     return stages
 
 
@@ -87,6 +90,9 @@ def sanitizer_stages() -> list[Stage]:
     sim = [[program] for program in programs("sim", "asan-ubsan")]
     if sim:
         stages.append(Stage("power cuts, asan + ubsan", sim, "plain", asan, environment))
+    if files("tests/cluster_sim/faults.cpp"):
+        simulated = [["build/asan-ubsan/bin/cluster_sim_faults", "--seed-count", "25"]]
+        stages.append(Stage("simulated clusters, asan + ubsan", simulated, "plain", asan, environment))
     fuzz = [fuzz_command(program, ["-seed=1", f"-runs={FUZZ_RUNS}"]) for program in fuzzers("asan-ubsan")]
     if fuzz:
         stages.append(Stage("fuzz, asan + ubsan", fuzz, "command", asan, environment))

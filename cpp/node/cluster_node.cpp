@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "codec/byte_io.hpp"
+#include "node/peer_message.hpp"
 #include "store/frame_maker.hpp"
 
 namespace dvesp::node {
@@ -15,6 +16,7 @@ constexpr std::uint64_t payload_retry_ns = 500 * ns_per_ms;
 constexpr std::size_t payload_retries_max = 1024;  // in one tick
 constexpr std::uint64_t forsaken_payload_ns = std::uint64_t{600} * 1000 * ns_per_ms;
 constexpr std::uint64_t checkpoint_ticks = 20;
+constexpr std::uint64_t ping_ticks = 10;
 
 }  // namespace
 
@@ -124,7 +126,16 @@ void ClusterNode::tick() {
         if (ticks_ % 4 == 0) watch_snapshots(*replica);
     }
     if (ticks_ % checkpoint_ticks == 0) checkpoint();
+    if (ticks_ % ping_ticks == 0) ping();
     if (ticks_ % 10 == 0 && leads_topology() == false) tick_boot();
+}
+
+/// Every member hears of every other one, so that each can say who is there. It decides nothing: Raft has its own heartbeats.
+void ClusterNode::ping() {
+    for (const auto& [id, member] : topology_.members) {
+        if (id == identity_.member) continue;
+        send_peer(id, static_cast<std::uint8_t>(PeerType::ping), 0, ports::Channel::control, {});
+    }
 }
 
 void ClusterNode::expire(Replica& replica) {

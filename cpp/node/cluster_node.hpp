@@ -84,6 +84,7 @@ class ClusterNode {
     Result<void> fold(const cluster::NodeRecord& record);
     void start_groups();
     void expire(Replica& replica);
+    void ping();
     void drain_group(Replica& replica);
     [[nodiscard]] std::uint64_t now_ns() { return ports_.store.clock->monotonic_ns(); }
 

@@ -164,6 +164,8 @@ void ClusterNode::receive(std::shared_ptr<AlignedBuffer> bytes, std::size_t size
             return receive_payload_request(head.group, head.from, body);
         case PeerType::boot:
             return receive_boot(body, head.group != 0);
+        case PeerType::ping:
+            return;  // heard_ns_ knows it now
         case PeerType::file_request:
             return receive_file_request(head.from, head.group, body);
         case PeerType::file_part:

@@ -2,11 +2,13 @@
 /// Writes in flight never touch the same id, so what was applied is what each of them meets at its place in the log.
 #include <algorithm>
 
+#include "codec/cbor.hpp"
 #include "node/cluster_node.hpp"
 
 namespace dvesp::node {
 namespace {
 
+constexpr int cbor_map = 5;  // the major type
 constexpr std::size_t queued_max = 4096;
 constexpr std::size_t in_flight_max = 256;
 constexpr std::size_t inline_floats_max = std::size_t{64} << 10;
@@ -48,6 +50,16 @@ bool take_request(WriteJob& job) {
         default:
             return false;
     }
+}
+
+/// Metadata came over the wire, and behind this point nobody asks again whether it is what it should be.
+Result<void> check_metadata(const codec::Request& request) {
+    for (std::size_t row = 0; row < request.metadata.size(); ++row) {
+        const ByteView bytes = request.metadata[row];
+        if (bytes.empty() || (codec::cbor::valid(bytes) && (bytes[0] >> 5) == cbor_map)) continue;
+        return fail(ErrorCode::invalid_argument, "metadata: row " + std::to_string(row) + " is no CBOR map");
+    }
+    return {};
 }
 
 Hash reply_root(const WriteJob& job) { return job.incoming.request.op == codec::Op::write ? job.put_reply.root : Hash{}; }
@@ -94,6 +106,7 @@ void ClusterNode::handle_write(Incoming incoming) {
 /// only wrong input is an error here.
 Result<void> ClusterNode::prepare(WriteJob& job, const std::shared_ptr<store::Collection>& collection) {
     DVESP_TRY(collection->check_whole());
+    DVESP_TRY(check_metadata(job.incoming.request));
     switch (job.incoming.request.op) {
         case codec::Op::write: {
             DVESP_ASSIGN(job.operation, database_->begin_write(job.put, collection, job.put_reply));

@@ -8,7 +8,15 @@
 
 namespace dvesp::node {
 
-enum class PeerType : std::uint8_t { raft = 1, payload = 2, payload_request = 3, boot = 4, file_request = 5, file_part = 6 };
+enum class PeerType : std::uint8_t {
+    raft = 1,
+    payload = 2,
+    payload_request = 3,
+    boot = 4,
+    file_request = 5,
+    file_part = 6,
+    ping = 7
+};
 inline constexpr std::size_t peer_head_bytes = codec::envelope_bytes;
 
 struct PeerHead {

@@ -8,7 +8,7 @@ namespace dvesp::sim {
 namespace {
 
 constexpr std::uint64_t ns_per_ms = 1'000'000;
-constexpr std::uint64_t apply_ns_max = 500'000, pool_ns_max = 1'000'000;
+constexpr std::uint64_t pool_ns_max = 1'000'000;
 constexpr std::uint64_t start_retry_ns = 300 * ns_per_ms;
 constexpr std::uint64_t client_tail_ns = 50'000;
 
@@ -20,7 +20,7 @@ class ClusterWorld::NodeLanes final : public ports::Lanes {
     NodeLanes(ClusterWorld& world, std::uint32_t node) : world_(world), node_(node) {}
     void run(ports::Lane lane, std::function<void()> work, std::function<void()> then) override {
         const std::uint64_t most = lane == ports::Lane::log     ? world_.options_.disk_ns_max
-                                   : lane == ports::Lane::apply ? apply_ns_max
+                                   : lane == ports::Lane::apply ? world_.options_.apply_ns_max
                                                                 : pool_ns_max;
         std::uint64_t& free_ns = free_ns_[lane];
         const std::uint64_t start = lane == ports::Lane::pool ? world_.now_ns_ : std::max(free_ns, world_.now_ns_);

@@ -24,6 +24,7 @@ struct ClusterOptions {
     std::uint64_t delay_ns_max = 2'000'000;
     double lost = 0;  ///< probability of losing a message
     double doubled = 0;
+    std::uint64_t apply_ns_max = 500'000;   ///< of applying a run of batches
     std::uint64_t disk_ns_max = 3'000'000;  ///< of one write of the log
     store::DatabaseOptions database;
     std::uint64_t checkpoint_bytes = std::uint64_t{1} << 20;

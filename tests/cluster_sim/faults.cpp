@@ -1,5 +1,5 @@
 /// tests/cluster_sim/faults.cpp - simulated clusters under faults, one a seed; prints `N passed, N failed`.
-/// usage: cluster_faults [--seed-first S] [--seed-count N] [--seed S] [--trace] [--twice]
+/// usage: cluster_sim_faults [--seed-first S] [--seed-count N] [--seed S] [--trace] [--twice]
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -45,7 +45,7 @@ int main(int count, char** arguments) {
     using dvesp::test::Story;
     Options options;
     if (!parse(count, arguments, options)) {
-        std::fprintf(stderr, "usage: cluster_faults [--seed-first S] [--seed-count N] [--seed S] [--trace] [--twice]\n");
+        std::fprintf(stderr, "usage: cluster_sim_faults [--seed-first S] [--seed-count N] [--seed S] [--trace] [--twice]\n");
         return 2;
     }
     std::uint64_t passed = 0, failed = 0;
@@ -66,8 +66,8 @@ int main(int count, char** arguments) {
         sum.events += story.tally().events;
         ++(wrong.empty() ? passed : failed);
         if (!wrong.empty())
-            std::printf("seed %llu: %s (again: cluster_faults --seed %llu --trace)\n", static_cast<unsigned long long>(seed),
-                        wrong.c_str(), static_cast<unsigned long long>(seed));
+            std::printf("seed %llu: %s (again: cluster_sim_faults --seed %llu --trace)\n",
+                        static_cast<unsigned long long>(seed), wrong.c_str(), static_cast<unsigned long long>(seed));
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     std::printf("%llu operations (%llu changes acknowledged, %llu unknown), %llu faults, %llu events, %.0f x real time\n",

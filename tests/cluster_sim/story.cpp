@@ -19,6 +19,7 @@ sim::ClusterOptions draw_options(Prng& prng) {
     options.doubled = prng.chance(0.5) ? 0.0 : 0.02;
     options.delay_ns_max = ns_per_ms << prng.below(5);
     options.disk_ns_max = ns_per_ms << prng.below(6);
+    options.apply_ns_max = prng.chance(0.5) ? ns_per_ms / 2 : ns_per_ms << prng.below(9);
     options.database.log.first_file_bytes = std::uint64_t{256} << 10;
     options.database.log.file_bytes = std::uint64_t{512} << 10;
     options.database.seal_rows = static_cast<std::uint32_t>(16 + prng.below(200));
