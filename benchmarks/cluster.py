@@ -8,6 +8,7 @@ read at ONE finds it on every other node, polled.
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ from typing import Any
 import common
 import numpy as np
 import plots
+import vectors
 from dvesp import Error, VectorStore
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "python"))
@@ -34,25 +36,34 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=100, help="leaders to kill")
     parser.add_argument("--rows", type=int, default=100_000, help="to search among")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each throughput")
+    parser.add_argument("--parts", default="batches,search,writes,lag,failover", help="the others keep their earlier figures")
     parser.add_argument("--batches", type=int, default=30, help="inserts of 10,000")
     options = parser.parse_args()
-    results: dict[str, Any] = {}
+    parts = options.parts.split(",")
+    earlier = json.loads(options.json.read_text(encoding="utf-8"))["results"] if options.json.exists() else {}
+    results: dict[str, Any] = {name: part for name, part in earlier.items() if name not in parts}
     with common.scratch(options) as directory:
         with Cluster(directory, 3) as cluster, VectorStore(nodes=cluster.addresses) as store:
-            results["batches"] = _batches(store, options.batches)
-            results["search"] = _searches(store, options.rows, options.seconds)
-            results["writes"] = _writes(store, options.seconds)
-            results["lag"] = _lag(store, cluster.addresses)
+            if "batches" in parts:
+                results["batches"] = _batches(store, options.batches)
+            if "search" in parts:
+                results["search"] = _searches(store, options)
+            if "writes" in parts:
+                results["writes"] = _writes(store, options.seconds)
+            if "lag" in parts:
+                results["lag"] = _lag(store, cluster.addresses)
         failover = directory / "failover"
         failover.mkdir()
-        with Cluster(failover, 3) as cluster:
-            results["failover"] = _failover(cluster, options.trials)
-    gaps = results["failover"].pop("gaps_s")
-    shares = [(number + 1) / len(gaps) for number in range(len(gaps))]
-    panel = plots.Panel(
-        "leader killed under load: trials in which writes had resumed", "share", lines={"by": (sorted(gaps), shares)}
-    )
-    plots.save(options.plot, "Failover", [panel], columns=1)
+        if "failover" in parts:
+            with Cluster(failover, 3) as cluster:
+                results["failover"] = _failover(cluster, options.trials)
+    for name in parts:
+        results[name]["commit"] = common._git("rev-parse", "--short", "HEAD")
+    gaps = results["failover"].get("gaps_s", [])
+    if "failover" in parts:
+        shares = [(number + 1) / len(gaps) for number in range(len(gaps))]
+        panel = plots.Panel("leader killed under load: writes resumed", "share of trials", lines={"by": (sorted(gaps), shares)})
+        plots.save(options.plot, "Failover", [panel], columns=1)
     common.write_report(options, {"trials": options.trials, "rows": options.rows, "dimension": DIMENSION}, results)
     common.print_table(
         "cluster of three on one machine", ("what", "figures"), [(name, str(value)) for name, value in results.items()]
@@ -98,20 +109,21 @@ def _on_threads(work: Callable[[int], None], seconds: float) -> list[float]:
     return [one for thread in times for one in thread]
 
 
-def _searches(store: VectorStore, rows: int, seconds: float) -> dict[str, Any]:
-    for first in range(0, rows, 10_000):
-        store.insert(_rows(min(10_000, rows - first), seed=first), collection="s", timeout_ms=60_000)
+def _searches(store: VectorStore, options: Any) -> dict[str, Any]:
+    data = vectors.load(options.data, options.rows)
+    for first in range(0, len(data.rows), 10_000):
+        store.insert(np.ascontiguousarray(data.rows[first : first + 10_000]), collection="s", timeout_ms=60_000)
     store.compact("s")
-    queries = _rows(1000, seed=77)
-    out: dict[str, Any] = {"rows": rows}
+    queries = data.queries[:1000]
+    out: dict[str, Any] = {"rows": len(data.rows), "data": "real embeddings" if options.data else "made"}
     for level in ("ONE", "QUORUM", "ALL"):
         alone = [
             common.timed(lambda query=query, level=level: store.search(query, collection="s", consistency_level=level))
             for query in queries
         ]
         out[f"alone_{level}_ms"] = common.milliseconds(alone)
-        together = _on_threads(lambda thread, level=level: _search(store, queries, thread, level), seconds)
-        out[f"threads_{level}"] = {"qps": round(len(together) / seconds), **common.milliseconds(together)}
+        together = _on_threads(lambda thread, level=level: _search(store, queries, thread, level), options.seconds)
+        out[f"threads_{level}"] = {"qps": round(len(together) / options.seconds), **common.milliseconds(together)}
     return out
 
 
@@ -226,7 +238,7 @@ def _failover(cluster: Cluster, trials: int) -> dict[str, Any]:
         record is None for first in range(0, len(ids), 5000) for record in store.get(ids[first : first + 5000], collection="f")
     )
     return {
-        "gaps_s": gaps,
+        "gaps_s": [round(gap, 4) for gap in gaps],
         "gap_ms": common.milliseconds(gaps),
         "gap_max_ms": round(1000 * max(gaps)),
         "reads_at_ONE_ms": common.milliseconds(reads),

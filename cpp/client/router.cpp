@@ -70,7 +70,7 @@ std::uint64_t Router::session_index(const std::string& collection) const {
 
 void Router::raise_session(const std::string& collection, std::uint64_t index) {
     std::uint64_t& known = sessions_[collection];
-    known = std::max(known, index);
+    known = std::max(known, index);  // a later group has a higher number, so its tokens are above the earlier one's
 }
 
 void Router::forget(const std::string& collection) {

@@ -91,7 +91,7 @@ struct Request {
     std::uint32_t probes = 0;
     float recall = 0;
     std::uint64_t version = 0;        ///< if_version
-    std::uint64_t session_index = 0;  ///< the answer must know the shard up to here
+    std::uint64_t session_index = 0;  ///< session_token: the answer must know the shard up to here
     BatchId batch_id{};
     Salt salt{};
     std::array<std::uint8_t, 16> trace{};
@@ -123,7 +123,7 @@ struct Reply {
     std::uint64_t timestamp_ms = 0;
     std::uint64_t version = 0;
     std::uint64_t count = 0;
-    std::uint64_t index = 0;  ///< of the shard's log: what was written or read is known from here on
+    std::uint64_t index = 0;  ///< session_token: what was written or read is known from here on
     Hash root{};
     std::string_view message;
     std::string_view hint;
@@ -136,6 +136,14 @@ struct Reply {
     std::vector<float> distances;
     std::span<const float> vectors;
 };
+
+/// Where a session stands: an index of one group. Of another group (the collection was dropped and made again) it says nothing.
+[[nodiscard]] constexpr std::uint64_t session_token(std::uint64_t group, std::uint64_t index) noexcept {
+    return group << 40 | (index & ((std::uint64_t{1} << 40) - 1));
+}
+[[nodiscard]] constexpr std::uint64_t index_in_session(std::uint64_t token, std::uint64_t group) noexcept {
+    return token >> 40 == group ? token & ((std::uint64_t{1} << 40) - 1) : 0;
+}
 
 /// A message ready to send: `head`, then `tail` (the vectors, in the sender's memory).
 struct EncodedMessage {

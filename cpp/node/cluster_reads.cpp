@@ -67,7 +67,7 @@ void ClusterNode::handle_read(Incoming incoming) {
     Replica* replica = replica_of(std::string(incoming.request.collection));
     const codec::Level level = incoming.request.level;
     if (replica == nullptr || (level != codec::Level::one && !replica->leads())) return send_on(incoming, replica);
-    const std::uint64_t session = incoming.request.session_index;
+    const std::uint64_t session = codec::index_in_session(incoming.request.session_index, replica->id);
     const std::uint64_t deadline = incoming.deadline_ns;
     auto shared = std::make_shared<Incoming>(std::move(incoming));
     begin_read(*replica, level, {session, deadline, 1, [this, shared, id = replica->id](ReadGrant grant) {
@@ -96,7 +96,7 @@ void ClusterNode::run_read(Incoming incoming, std::shared_ptr<store::Collection>
                 *answer = message_of(codec::reply_of(read.error.error()));
                 return;
             }
-            read.reply.index = grant.index;
+            read.reply.index = codec::session_token(collection->shard(), grant.index);
             read.reply.nodes_queried = grant.nodes;
             *answer = message_of(read.reply, read.keep);
         },

@@ -271,7 +271,7 @@ void ClusterNode::answer(Replica& replica, WriteJob& job, codec::WriteStatus sta
     reply.timestamp_ms = job.result.hlc >> 16;
     reply.version = job.result.version;
     reply.count = job.incoming.request.op == codec::Op::remove ? job.result.count : 0;
-    reply.index = job.result.index;
+    reply.index = codec::session_token(replica.id, job.result.index);
     job.incoming.respond(message_of(reply));
 }
 

@@ -38,7 +38,7 @@ def add_commands(commands: Commands) -> None:
     summary = "Search a collection by text, by vector or by the vector of a record."
     query = commands.add("query", _query, summary, "dvesp query 'read a csv file' --store ./dvesp-demo --top-k 5")
     query.add_argument("text", nargs="?", help="a question, for collections that `dvesp demo` made")
-    query.add_argument("--store", metavar="DIR", required=True, help="the store's directory")
+    query.add_argument("--store", metavar="DIR", required=True, help="the store's directory, or HOST:PORT,... of a cluster")
     query.add_argument("--collection", help="default: the one named default, or the only one")
     query.add_argument("--vector", metavar="JSON", help="the query as a JSON array of numbers")
     query.add_argument("--id", help="search around the record with this id")

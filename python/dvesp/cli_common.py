@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -91,11 +92,13 @@ _EXAMPLES: dict[type, str] = {dict: '\'{"kind": "note"}\'', list: "'[0.1, 0.2]'"
 
 
 def open_store(path: str, *, create: bool = False) -> VectorStore:
-    """Opens the store in a directory; commands that read do not create one where there is none.
+    """Opens the store in a directory, or the cluster at ``HOST:PORT,...``; commands that read do not create a directory.
 
     Raises:
         UsageError: there is no such directory.
     """
+    if _NODES.fullmatch(path) and not Path(path).exists():
+        return VectorStore(nodes=path.split(","))
     if not create and not Path(path).is_dir():
         raise UsageError(f"there is no store at {path!r}: give its directory with --store")
     return VectorStore(path)
@@ -118,6 +121,9 @@ def choose_collection(store: VectorStore, asked: str | None) -> str:
     if len(own) == 1:
         return own[0]
     raise CollectionNotFound(f"name the collection with --collection; the store has: {', '.join(own) or 'none'}")
+
+
+_NODES = re.compile(r"[\w.\-\[\]:]+:\d{1,5}(,[\w.\-\[\]:]+:\d{1,5})*")
 
 
 def bar_of(total: int | None, what: str, unit: str) -> Any:

@@ -32,7 +32,7 @@ def add_commands(commands: Commands) -> None:
     summary = "Write a collection to a .jsonl, .npy or .parquet file."
     dump = commands.add("export", _export, summary, "dvesp export notes.parquet --store ./my-store --collection notes")
     dump.add_argument("file", type=Path, help="the file; ids and metadata of a .npy file go to FILE.jsonl")
-    dump.add_argument("--store", metavar="DIR", required=True, help="the store's directory")
+    dump.add_argument("--store", metavar="DIR", required=True, help="the store's directory, or HOST:PORT,... of a cluster")
     dump.add_argument("--collection", help="default: the one named default, or the only one")
     dump.add_argument("--filter", metavar="JSON", help="""only records that match, such as '{"kind": "note"}'""")
 

@@ -15,16 +15,16 @@ __all__ = ["add_commands"]
 def add_commands(commands: Commands) -> None:
     """Declares ``status``, ``verify``, ``snapshot`` and ``restore``."""
     status = commands.add("status", _status, "Show what a store holds.", "dvesp status --store ./my-store")
-    status.add_argument("--store", metavar="DIR", required=True, help="the store's directory")
+    status.add_argument("--store", metavar="DIR", required=True, help="the store's directory, or HOST:PORT,... of a cluster")
     status.add_argument("--detail", action="store_true", help="also queues, lag and what is being restored")
     summary = "Check every checksum, Merkle root, graph and id map of a store against its data."
     verify = commands.add("verify", _verify, summary, "dvesp verify --store ./my-store")
-    verify.add_argument("--store", metavar="DIR", required=True, help="the store's directory")
+    verify.add_argument("--store", metavar="DIR", required=True, help="the store's directory, or HOST:PORT,... of a cluster")
     verify.add_argument("--collection", help="default: all")
     summary = "Copy a whole store, as of now, into a new or empty directory."
     snapshot = commands.add("snapshot", _snapshot, summary, "dvesp snapshot ./backup --store ./my-store")
     snapshot.add_argument("target", metavar="DIR", help="a new or empty directory")
-    snapshot.add_argument("--store", metavar="DIR", required=True, help="the store's directory")
+    snapshot.add_argument("--store", metavar="DIR", required=True, help="the store's directory, or HOST:PORT,... of a cluster")
     summary = "Make a store from a snapshot."
     restore = commands.add("restore", _restore, summary, "dvesp restore ./backup --store ./my-store-again")
     restore.add_argument("source", metavar="DIR", help="what `dvesp snapshot` wrote")
