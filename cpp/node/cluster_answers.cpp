@@ -233,6 +233,7 @@ ReadAnswer answer_read(store::Database& database, CursorTable& cursors, const st
     auto gathered = std::make_shared<Gathered>();
     gathered->snapshot = collection->snapshot();
     answer.error = fill(database, cursors, *collection, request, answer.reply, *gathered);
+    answer.reply.index = gathered->snapshot->seq;
     answer.reply.vectors = gathered->vectors;
     answer.reply.time_ms = static_cast<double>(database.clock().monotonic_ns() - started_ns) / 1e6;
     answer.keep = std::move(gathered);

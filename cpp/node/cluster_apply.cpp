@@ -177,10 +177,10 @@ cluster::GroupRecord ClusterNode::whole_record(const Replica& replica) const {
     return record;
 }
 
-void ClusterNode::truncate(Replica& replica, bool even_if_short) {
+void ClusterNode::truncate(Replica& replica) {
     std::uint64_t upto = replica.applied;
     if (replica.id == cluster::topology_group) {
-        if (replica.entries.size() < topology_entries_max && !even_if_short) return;
+        if (replica.entries.size() < topology_entries_max) return;
     } else {
         const std::uint64_t sealed = replica.collection->applied_log_seq();
         replica.log_seq_of.erase(replica.log_seq_of.begin(), replica.log_seq_of.upper_bound(sealed));

@@ -102,7 +102,7 @@ void ClusterNode::found_cluster() {
     }
     identity_.founders = founders;
     identity_.member = cluster::member_of(identity_.self);
-    cluster::RaftState state;
+    cluster::RaftState state = first_state();
     topology_ = {};
     topology_.cluster_id = cluster::cluster_of(founders);
     for (const cluster::Founder& founder : founders) {

@@ -133,7 +133,7 @@ class ClusterNode {
     void applied(Replica& replica, const std::vector<cluster::RaftEntry>& entries);
     void note_batch(Replica& replica, const cluster::RaftEntry& entry);
     void checkpoint();
-    void truncate(Replica& replica, bool even_if_short = false);
+    void truncate(Replica& replica);
     [[nodiscard]] cluster::GroupRecord whole_record(const Replica& replica) const;
 
     // ---- cluster_snapshots.cpp: replicas that lag too far behind

@@ -96,7 +96,8 @@ void ClusterNode::run_read(Incoming incoming, std::shared_ptr<store::Collection>
                 *answer = message_of(codec::reply_of(read.error.error()));
                 return;
             }
-            read.reply.index = codec::session_token(collection->shard(), grant.index);
+            // What was read may be newer than what was granted, and the session has seen it.
+            read.reply.index = codec::session_token(collection->shard(), std::max(grant.index, read.reply.index));
             read.reply.nodes_queried = grant.nodes;
             *answer = message_of(read.reply, read.keep);
         },

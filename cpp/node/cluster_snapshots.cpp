@@ -205,6 +205,17 @@ void ClusterNode::receive_file_part(std::shared_ptr<const void> keep, ByteView b
 }
 
 void ClusterNode::finish_arrival(bool is_whole) {
+    const auto target = replicas_.find(arrival_->group);
+    if (is_whole && target != replicas_.end() && target->second->is_applying) {
+        // What is being applied ends first: it must not come after what takes its place.
+        arrival_->is_writing = true;
+        ports_.lanes->run(
+            ports::Lane::apply, [] {},
+            [this] {
+                if (arrival_) finish_arrival(true);
+            });
+        return;
+    }
     const std::unique_ptr<Arrival> arrival = std::move(arrival_);
     const auto found = replicas_.find(arrival->group);
     if (!is_whole || found == replicas_.end()) return;  // the leader hears nothing and sends another snapshot

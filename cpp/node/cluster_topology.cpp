@@ -172,6 +172,7 @@ void ClusterNode::follow_topology() {
         const bool is_founder =
             std::find(shard.founders.begin(), shard.founders.end(), identity_.member) != shard.founders.end();
         if (is_new) {
+            if (is_founder) state = first_state();
             if (is_founder) state.members.voters = shard.founders;
             std::sort(state.members.voters.begin(), state.members.voters.end());
         } else {
@@ -231,8 +232,6 @@ void ClusterNode::change_members(Replica& replica) {
         if (is_in(members.voters, id)) continue;
         all_vote = false;
         if (!is_in(members.learners, id)) {
-            // What the group knew before its first entry is in no entry: a newcomer to the topology gets a snapshot.
-            if (replica.id == cluster::topology_group && replica.truncated_index == 0) truncate(replica, true);
             replica.raft->propose_change(Change::add_learner, id);
             return pump(replica);
         }

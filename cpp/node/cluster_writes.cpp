@@ -163,6 +163,9 @@ bool ClusterNode::start_write(Replica& replica, const std::shared_ptr<WriteJob>&
         return true;
     }
     store::WriteOperation& operation = *job->operation;
+    // What this client wrote before is in the log, if a failover did not displace it, and is seen first.
+    const std::uint64_t session = codec::index_in_session(job->incoming.request.session_index, replica.id);
+    if (session > replica.applied && session <= replica.raft->status().last_index) return false;
     const bool touches_anything = operation.depends_on_state() && operation.touched_keys().empty();
     if (replica.exclusive > 0 || (touches_anything && !replica.in_flight.empty())) return false;
     for (const std::uint64_t key : operation.touched_keys()) {

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::uint64_t pause_ms_first = 5, pause_ms_most = 100;
 constexpr std::uint64_t attempt_ms_least = 2000;
+constexpr int early_attempts_max = 50;
 
 bool is_read(codec::Op op) {
     return op == codec::Op::search || op == codec::Op::get || op == codec::Op::scroll || op == codec::Op::count ||
@@ -141,6 +142,10 @@ Result<RemoteAnswer> RemoteStore::write(codec::Request request) {
     for (int round = 0;; ++round) {
         const std::uint64_t spent = rpc_->now_ms() - started;
         request.timeout_ms = timeout_ms > spent ? static_cast<std::uint32_t>(timeout_ms - spent) : 1;
+        {
+            const std::scoped_lock lock(mutex_);
+            request.session_index = router_.session_index(key);  // a change sees what this client wrote before it, at ONE too
+        }
         auto answer = run(request, key, true);
         if (!answer.ok()) return answer;
         if (answer->reply.code == 0) return answer;
@@ -205,6 +210,8 @@ Result<RemoteAnswer> RemoteStore::read_all(codec::Request request) {
             last = answer->reply.code == 0 ? last : codec::error_of(answer->reply);
         } else {
             ++answered;
+            const std::scoped_lock lock(mutex_);
+            router_.raise_session(key, answer->reply.index);
             if (!best) best = std::move(*answer);
         }
     }
@@ -246,6 +253,17 @@ Result<codec::Topology> RemoteStore::topology(std::uint32_t timeout_ms) {
     return router_.topology();
 }
 
+/// A node that has just come back may not know the collection for a moment.
+Result<RemoteAnswer> RemoteStore::ask_patiently(const std::string& address, const codec::Request& request) {
+    for (int attempt = 0;; ++attempt) {
+        auto answer = ask(address, request, request.timeout_ms);
+        const bool is_early = answer.ok() && !request.collection.empty() &&
+                              answer->reply.code == static_cast<std::uint16_t>(ErrorCode::collection_not_found);
+        if (!is_early || attempt == early_attempts_max) return answer;
+        rpc_->pause(pause_ms_most);
+    }
+}
+
 Result<std::vector<RemoteAnswer>> RemoteStore::everywhere(codec::Request request) {
     DVESP_ASSIGN(const codec::Topology known, topology(request.timeout_ms));
     std::vector<std::string> addresses;
@@ -258,11 +276,18 @@ Result<std::vector<RemoteAnswer>> RemoteStore::everywhere(codec::Request request
         addresses = router_.replicas(std::string(request.collection));
     }
     std::vector<RemoteAnswer> answers;
+    Error last = fail(ErrorCode::unavailable, "no node was asked");
     for (const std::string& address : addresses) {
-        DVESP_ASSIGN(RemoteAnswer answer, ask(address, request, request.timeout_ms));
-        if (answer.reply.code != 0) return codec::error_of(answer.reply);
-        answers.push_back(std::move(answer));
+        auto answer = ask_patiently(address, request);
+        if (answer.ok() && answer->reply.code != 0) return codec::error_of(answer->reply);
+        if (!answer.ok() && request.op == codec::Op::verify) return answer.error();  // nobody can say that it is whole
+        if (!answer.ok()) {
+            last = answer.error();  // what can be reached is flushed; the node does its own when it is back
+        } else {
+            answers.push_back(std::move(*answer));
+        }
     }
+    if (answers.empty()) return last;
     return answers;
 }
 

@@ -48,6 +48,7 @@ class RemoteStore {
     struct Attempts;
     Result<RemoteAnswer> run(codec::Request& request, const std::string& key, bool is_write);
     Result<RemoteAnswer> read_all(codec::Request request);
+    Result<RemoteAnswer> ask_patiently(const std::string& address, const codec::Request& request);
     std::string choose(const codec::Request& request, const std::string& key, std::uint32_t attempt);
     Result<RemoteAnswer> ask(const std::string& address, const codec::Request& request, std::uint64_t timeout_ms);
 

@@ -100,6 +100,16 @@ struct Arrival {
     int tries = 0;
 };
 
+/// What every founder of a group starts from. Its first entry counts as truncated: who comes later has not got what the
+/// founders knew before any entry (who votes, the first topology), and so is sent a snapshot, never the log from its start.
+[[nodiscard]] inline cluster::RaftState first_state() {
+    cluster::RaftState state;
+    state.hard = {1, 0, 1};
+    state.truncated_index = 1;
+    state.truncated_term = 1;
+    return state;
+}
+
 struct Replica {
     cluster::GroupId id = 0;
     std::unique_ptr<cluster::RaftGroup> raft;
