@@ -49,7 +49,7 @@ Result<void> add_member(codec::Topology& topology, const Command& command) {
     if (topology.members.size() >= codec::members_max) return fail(ErrorCode::invalid_argument, "the cluster is full");
     std::vector<std::uint64_t> gone;
     for (const auto& [id, member] : topology.members) {
-        if (member.address == command.member.address || member.name == command.member.name) gone.push_back(id);
+        if (member.address == command.member.address) gone.push_back(id);
     }
     for (const std::uint64_t old : gone) {
         topology.members.erase(old);

@@ -145,11 +145,15 @@ Result<void> answer_scroll(CursorTable& cursors, std::uint64_t now_ns, const sto
     }
     if (request.version != 0) {
         DVESP_ASSIGN(gathered.held, cursors.take(request.version));
+        if (gathered.held->shard != collection.shard()) {
+            return fail(ErrorCode::unavailable, "the scroll is of another collection; start it again");
+        }
     } else {
         DVESP_ASSIGN(const auto filter, filter_of(request));
         const auto after = request.has(codec::flag_has_after) ? std::optional(std::string(request.text)) : std::nullopt;
         const auto damage = request.has(codec::flag_skip_damage) ? store::OnDamage::skip : store::OnDamage::raise;
         gathered.held = std::make_shared<CursorTable::Held>();
+        gathered.held->shard = collection.shard();
         DVESP_ASSIGN(gathered.held->cursor,
                      store::Cursor::open(gathered.snapshot, filter ? std::optional(*filter) : std::nullopt, after, damage));
     }

@@ -16,6 +16,7 @@ class CursorTable {
   public:
     struct Held {
         std::unique_ptr<store::Cursor> cursor;
+        std::uint32_t shard = 0;
         std::uint64_t used_ns = 0;
     };
     /// @return the number of the cursor  @errors unavailable when too many are open

@@ -57,6 +57,8 @@ void ClusterNode::drop_group(cluster::GroupId id) {
     if (found == replicas_.end()) return;
     give_up_reads(*found->second);
     give_up_writes(*found->second);
+    for (auto& [index, job] : std::exchange(found->second->applying, {})) job.then({ReadGrant::Kind::not_leader, 0, 0});
+    if (arrival_ && arrival_->group == id) arrival_.reset();
     const bool kept = found->second->collection != nullptr;
     replicas_.erase(found);
     if (kept) static_cast<void>(database_->remove_collection(static_cast<std::uint32_t>(id)).ok());
@@ -188,7 +190,7 @@ void ClusterNode::truncate(Replica& replica) {
         if (replica.leads()) {
             matched = replica.applied;
             for (const cluster::Progress& progress : replica.raft->progress()) {
-                if (progress.is_recent) matched = std::min(matched, progress.match);
+                if (is_heard(progress.id)) matched = std::min(matched, progress.match);
             }
         }
         // The payloads of unsealed rows are the rows' own memory; those of sealed ones are kept for followers that lag a

@@ -17,6 +17,7 @@ constexpr std::size_t payload_retries_max = 1024;  // in one tick
 constexpr std::uint64_t forsaken_payload_ns = std::uint64_t{600} * 1000 * ns_per_ms;
 constexpr std::uint64_t checkpoint_ticks = 20;
 constexpr std::uint64_t ping_ticks = 10;
+constexpr std::uint64_t silence_ns = 1'200 * ns_per_ms;  // twice the time between pings
 
 }  // namespace
 
@@ -69,11 +70,6 @@ Result<void> ClusterNode::recover() {
 
 Result<void> ClusterNode::fold(const cluster::NodeRecord& record) {
     if (record.identity) identity_ = *record.identity;
-    for (const cluster::GroupId group : record.dropped) {
-        recovered_.erase(group);
-        recovered_batches_.erase(group);
-        incomplete_.erase(group);
-    }
     for (const cluster::GroupRecord& part : record.groups) {
         cluster::RaftState& state = recovered_[part.group];
         if (part.is_whole) {
@@ -100,7 +96,16 @@ Result<void> ClusterNode::fold(const cluster::NodeRecord& record) {
             state.entries.push_back(entry);
         }
     }
+    // A record may hold a group's last entries and its end: numbers of groups are never used again, so the end counts.
+    for (const cluster::GroupId group : record.dropped) forget_recovered(group);
     return {};
+}
+
+void ClusterNode::forget_recovered(cluster::GroupId group) {
+    recovered_.erase(group);
+    recovered_batches_.erase(group);
+    recovered_payloads_.erase(group);
+    incomplete_.erase(group);
 }
 
 void ClusterNode::start_groups() {
@@ -117,7 +122,10 @@ void ClusterNode::tick() {
     ++ticks_;
     if (log_failed_ && now_ns() >= log_retry_ns_) write_log();
     if (!has_cluster()) return tick_boot();
-    if (log_failed_) return;  // who cannot write does not vote or lead: the others go on without this node
+    if (log_failed_) {  // who cannot write does not vote or lead: the others go on without this node
+        for (auto& [id, replica] : replicas_) expire(*replica);
+        return;
+    }
     for (auto& [id, replica] : replicas_) {
         replica->raft->tick();
         pump(*replica);
@@ -127,7 +135,29 @@ void ClusterNode::tick() {
     }
     if (ticks_ % checkpoint_ticks == 0) checkpoint();
     if (ticks_ % ping_ticks == 0) ping();
+    expire_commands();
     if (ticks_ % 10 == 0 && leads_topology() == false) tick_boot();
+}
+
+/// A command whose entry was displaced is answered by nobody else.
+void ClusterNode::expire_commands() {
+    const bool leads = leads_topology();
+    for (auto at = commands_.begin(); at != commands_.end();) {
+        const bool is_late = at->second.deadline_ns <= now_ns();
+        if (leads && !is_late) {
+            ++at;
+            continue;
+        }
+        const Incoming incoming = std::move(at->second);
+        at = commands_.erase(at);
+        send_on(incoming, replicas_.contains(cluster::topology_group) ? replicas_.at(cluster::topology_group).get() : nullptr,
+                true);
+    }
+}
+
+bool ClusterNode::is_heard(cluster::MemberId member) {
+    const auto heard = heard_ns_.find(member);
+    return member == identity_.member || (heard != heard_ns_.end() && now_ns() - heard->second < silence_ns);
 }
 
 /// Every member hears of every other one, so that each can say who is there. It decides nothing: Raft has its own heartbeats.
@@ -210,7 +240,7 @@ void ClusterNode::drain_group(Replica& replica) {
     cluster::MemberId best = 0;
     std::uint64_t match = 0;
     for (const cluster::Progress& progress : replica.raft->progress()) {
-        if (progress.id == identity_.member || progress.is_learner || !progress.is_recent) continue;
+        if (progress.id == identity_.member || progress.is_learner || !is_heard(progress.id)) continue;
         if (best == 0 || progress.match > match) best = progress.id;
         match = std::max(match, progress.match);
     }
@@ -226,7 +256,7 @@ void ClusterNode::abandon() {
         for (auto& [index, job] : std::exchange(replica->applying, {})) job.then({ReadGrant::Kind::not_leader, 0, 0});
     }
     for (auto& [request, incoming] : commands_) {
-        respond_error(incoming, fail(ErrorCode::unavailable, "the node shuts down; ask another one"));
+        send_on(incoming, nullptr, true);
     }
     commands_.clear();
 }

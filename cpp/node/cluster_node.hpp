@@ -82,7 +82,11 @@ class ClusterNode {
     // ---- cluster_node.cpp: starting, ticking
     Result<void> recover();
     Result<void> fold(const cluster::NodeRecord& record);
+    void forget_recovered(cluster::GroupId group);
     void start_groups();
+    void expire_commands();
+    /// Something came from the member lately.
+    [[nodiscard]] bool is_heard(cluster::MemberId member);
     void expire(Replica& replica);
     void ping();
     void drain_group(Replica& replica);
@@ -158,6 +162,7 @@ class ClusterNode {
     void answer(Replica& replica, WriteJob& job, codec::WriteStatus status);
     void settle_waiting_for_all(Replica& replica);
     void acknowledge_durable(Replica& replica);
+    void send_writers_on(Replica& replica);
     void give_up_writes(Replica& replica);
     [[nodiscard]] std::vector<std::string> holders(const Replica& replica, std::uint64_t index) const;
 

@@ -12,7 +12,8 @@ namespace dvesp::node {
 namespace {
 
 constexpr std::size_t waiting_count_max = 4096;
-constexpr std::size_t unknown_count_max = 256;
+constexpr std::size_t unknown_count_max = 64;
+constexpr std::size_t unknown_bytes_max = std::size_t{64} << 10;
 constexpr std::size_t requested_max = 1024;  ///< in one message
 constexpr std::size_t log_batch_bytes_max = std::size_t{128} << 20;
 
@@ -200,6 +201,10 @@ void ClusterNode::receive_raft(cluster::GroupId group, cluster::MemberId from, s
         found = replicas_.find(group);
     }
     if (found == replicas_.end()) {
+        // Before the topology names a group, its first messages are kept; those of one that is gone are not.
+        const bool is_gone = group < topology_.next_group && !topology_.shards.contains(group);
+        if (is_gone || bytes.size() > unknown_bytes_max) return;
+        if (!unknown_groups_.contains(group) && unknown_groups_.size() >= unknown_count_max) return;
         auto& waiting = unknown_groups_[group];
         if (waiting.size() < unknown_count_max) waiting.push_back({std::move(keep), bytes, from, {}});
         return;
@@ -250,13 +255,14 @@ void ClusterNode::receive_payload(std::shared_ptr<AlignedBuffer> bytes, std::siz
     frame->view = *view;
     frame->columns_crc = crc;
     const auto found = replicas_.find(view->head.shard);
-    if (found == replicas_.end()) return;  // it is asked for when an entry names it
+    if (found == replicas_.end() || log_failed_) return;  // it is asked for when an entry names it
     Replica& replica = *found->second;
     const Hash hash = codec::body_hash(frame->buffer.bytes());
     replica.requested.erase(hash);
     if (replica.payloads.contains(hash)) return;
-    const bool is_fitting = view->head.kind != codec::FrameKind::put ||
-                            (replica.collection && view->head.dimension == replica.collection->config().dimension);
+    const bool is_put = view->head.kind == codec::FrameKind::put && replica.collection &&
+                        view->head.dimension == replica.collection->config().dimension;
+    const bool is_fitting = is_put || view->head.kind == codec::FrameKind::remove;
     if (!is_fitting) {
         ++counters_.refused_messages;
         return;
@@ -329,7 +335,8 @@ void ClusterNode::write_log() {
             for (LogItem& item : batch->items) {
                 if (item.frame) frames.push_back(item.frame.get());
                 if (item.before) {
-                    if (auto done = item.before(); !done.ok()) {
+                    const auto done = item.before();
+                    if (!done.ok()) {
                         batch->first_log_seq = done.error();
                         return;
                     }
@@ -362,6 +369,10 @@ void ClusterNode::logged(LogBatch& batch) {
     log_failed_ = !batch.first_log_seq.ok();
     if (log_failed_) {
         ++counters_.log_failures;
+        for (auto& [id, replica] : replicas_) {  // nobody waits for a disk that does not write
+            send_writers_on(*replica);
+            give_up_reads(*replica);
+        }
         log_retry_ns_ = now_ns() + retry_ns;
         std::move(batch.items.rbegin(), batch.items.rend(), std::front_inserter(log_queue_));
         return;

@@ -67,6 +67,14 @@ void ClusterNode::handle_read(Incoming incoming) {
     Replica* replica = replica_of(std::string(incoming.request.collection));
     const codec::Level level = incoming.request.level;
     if (replica == nullptr || (level != codec::Level::one && !replica->leads())) return send_on(incoming, replica);
+    const std::vector<cluster::MemberId> voters = replica->raft->members().voters;
+    if (std::find(voters.begin(), voters.end(), identity_.member) == voters.end()) {
+        return send_on(incoming, replica);  // a newcomer that fetches the collection has no prefix of it to show
+    }
+    if (incoming.request.session_index >> 40 > replica->id) {  // the collection was made anew, and this node does not know yet
+        return respond_error(incoming,
+                             fail(ErrorCode::unavailable, "this replica is of a collection that was dropped; try again"));
+    }
     const std::uint64_t session = codec::index_in_session(incoming.request.session_index, replica->id);
     const std::uint64_t deadline = incoming.deadline_ns;
     auto shared = std::make_shared<Incoming>(std::move(incoming));

@@ -86,6 +86,7 @@ void ClusterNode::watch_snapshots(Replica& replica) {
         }
     }
     if (!replica.leads()) {
+        if (!replica.pinned.empty()) replica.raft->set_snapshot(0, {});  // its files are not kept any longer
         replica.sent_snapshots.clear();
         replica.pinned.clear();
         return;
@@ -102,7 +103,6 @@ void ClusterNode::watch_snapshots(Replica& replica) {
         }
         at = is_over ? replica.sent_snapshots.erase(at) : std::next(at);
     }
-    if (replica.sent_snapshots.empty()) replica.pinned.clear();
     const bool is_wanted = replica.raft->status().snapshot_wanted != 0;
     if (is_wanted && !replica.is_making_snapshot) make_snapshot(replica);
 }

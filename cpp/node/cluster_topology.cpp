@@ -139,6 +139,7 @@ void ClusterNode::handle_topology(Incoming incoming) {
 void ClusterNode::propose_command(cluster::Command command, Incoming incoming) {
     Replica& topology = *replicas_.at(cluster::topology_group);
     if (!topology.raft->propose(cluster::encode_command(command))) return send_on(incoming, &topology);
+    if (const auto older = commands_.find(command.request); older != commands_.end()) send_on(older->second, &topology, true);
     commands_.insert_or_assign(command.request, std::move(incoming));
     pump(topology);
 }
@@ -200,6 +201,12 @@ void ClusterNode::follow_topology() {
         if (id != cluster::topology_group && !topology_.shards.contains(id)) gone.push_back(id);
     }
     for (const cluster::GroupId id : gone) drop_group(id);
+    std::set<cluster::GroupId> known;
+    for (const auto& [id, state] : recovered_) known.insert(id);
+    for (const auto& [id, payloads] : recovered_payloads_) known.insert(id);
+    for (const cluster::GroupId id : known) {
+        if (id < topology_.next_group && id != cluster::topology_group && !topology_.shards.contains(id)) forget_recovered(id);
+    }
 }
 
 /// Who shall vote in a group.
@@ -210,9 +217,12 @@ std::vector<std::uint64_t> ClusterNode::wanted_voters(const Replica& replica) co
     }
     std::vector<std::uint64_t> wanted;
     const cluster::Membership members = replica.raft->members();
-    for (const auto& [id, member] : topology_.members) {
-        const bool votes = std::find(members.voters.begin(), members.voters.end(), id) != members.voters.end();
-        if (member.role != codec::NodeRole::edge && (votes || wanted.size() < topology_voters_max)) wanted.push_back(id);
+    for (const bool voting : {true, false}) {  // those who vote stay; others fill the places
+        for (const auto& [id, member] : topology_.members) {
+            const bool votes = std::find(members.voters.begin(), members.voters.end(), id) != members.voters.end();
+            if (votes != voting || member.role == codec::NodeRole::edge) continue;
+            if (votes || wanted.size() < topology_voters_max) wanted.push_back(id);
+        }
     }
     return wanted;
 }
@@ -253,8 +263,14 @@ void ClusterNode::change_members(Replica& replica) {
         }
         return;
     }
+    for (const auto& [id, member] : topology_.members) {  // everybody knows the topology, whether they vote on it or not
+        if (replica.id != cluster::topology_group || is_in(members.voters, id) || is_in(members.learners, id)) continue;
+        replica.raft->propose_change(Change::add_learner, id);
+        return pump(replica);
+    }
     for (const std::uint64_t id : members.learners) {
-        if (is_in(wanted, id)) continue;
+        const bool stays = replica.id == cluster::topology_group && topology_.members.contains(id);
+        if (is_in(wanted, id) || stays) continue;
         replica.raft->propose_change(Change::remove, id);
         return pump(replica);
     }
@@ -280,6 +296,10 @@ void ClusterNode::handle(Incoming incoming) {
         return respond_error(incoming, fail(ErrorCode::unavailable,
                                             "the node has no cluster yet: it waits for the nodes of its "
                                             "--join list; try again"));
+    }
+    const bool is_weak = incoming.request.level == codec::Level::one && incoming.request.op != codec::Op::write;
+    if (log_failed_ && !is_weak) {
+        return respond_error(incoming, fail(ErrorCode::unavailable, "the node cannot write to its disk now; ask another one"));
     }
     switch (incoming.request.op) {
         case codec::Op::hello:

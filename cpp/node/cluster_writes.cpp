@@ -155,7 +155,12 @@ bool ClusterNode::start_write(Replica& replica, const std::shared_ptr<WriteJob>&
     const codec::BatchId& batch = job->key.id;
     if (const auto known = replica.done.find(batch); known != replica.done.end()) {
         job->result = known->second;
-        answer(replica, *job, codec::WriteStatus::success);
+        if (job->incoming.request.level == codec::Level::all) {
+            replica.by_index.insert_or_assign(job->result.index, job);  // answered when every voter has it
+            settle_waiting_for_all(replica);
+        } else {
+            answer(replica, *job, codec::WriteStatus::success);
+        }
         return true;
     }
     if (const auto same = replica.in_flight.find(batch); same != replica.in_flight.end()) {
@@ -300,7 +305,7 @@ void ClusterNode::settle_waiting_for_all(Replica& replica) {
     for (const cluster::Progress& progress : replica.raft->progress()) {
         if (progress.is_learner) continue;
         matched = std::min(matched, progress.match);
-        is_one_away = is_one_away || !progress.is_recent;
+        is_one_away = is_one_away || !is_heard(progress.id);
     }
     for (auto at = replica.by_index.begin(); at != replica.by_index.end();) {
         WriteJob& job = *at->second;
@@ -320,8 +325,9 @@ void ClusterNode::settle_waiting_for_all(Replica& replica) {
     }
 }
 
-/// This node leads no more. What was proposed may still commit: the client asks the new leader with the same batch_id.
-void ClusterNode::give_up_writes(Replica& replica) {
+/// Answers who waits for a write, and forgets nothing of what was proposed: it may still commit, and until this node leads no
+/// more, nothing else may touch the same records. The client asks another node with the same batch_id.
+void ClusterNode::send_writers_on(Replica& replica) {
     for (auto& [index, job] : replica.by_index) {
         if (!job->is_answered) send_on(job->incoming, &replica, true);
         job->is_answered = true;
@@ -330,6 +336,10 @@ void ClusterNode::give_up_writes(Replica& replica) {
     }
     for (const auto& job : replica.queued) send_on(job->incoming, &replica);
     replica.queued.clear();
+}
+
+void ClusterNode::give_up_writes(Replica& replica) {
+    send_writers_on(replica);
     replica.by_index.clear();
     replica.in_flight.clear();
     replica.keys.clear();

@@ -148,8 +148,11 @@ Result<void> Maintenance::seal_oldest(Collection& collection) {
     const auto snapshot = collection.snapshot();
     const FrozenHead frozen = snapshot->frozen.front();
     index::BuildControl control;  // sealing is short and never cancelled: it is what makes room
+    // Segments of a replica are its state as of what they cover, no row gone that a later batch removes: after a restart those
+    // batches are applied again, and until then the rows are there. An embedded store replays its log before anybody reads.
+    const std::uint64_t seq = database_.options_.is_replica ? frozen.last_log_seq : snapshot->seq;
     DVESP_ASSIGN(const BuiltSegment built, build_segment(*database_.ports_.files, unique(), collection.config(),
-                                                         {{frozen.head, frozen.rows}}, snapshot->seq, control));
+                                                         {{frozen.head, frozen.rows}}, seq, control));
     DVESP_ASSIGN(auto segment, Segment::open(*database_.ports_.files, built.file.hash));
     const std::uint64_t sealed_ns = database_.ports_.clock->monotonic_ns();
     auto published = publish_segment(collection, {frozen.head}, built.new_rows, {std::move(segment), {}, 0, sealed_ns}, frozen);

@@ -174,8 +174,9 @@ Result<void> Maintenance::merge(Collection& collection, const std::vector<Indexe
         generation = std::max(generation, input.generation + 1);
     }
     database_.progress_.phase = "merging segments";
-    auto built = build_segment(*database_.ports_.files, unique(), collection.config(), sources, collection.snapshot()->seq,
-                               database_.build_control_);
+    const std::uint64_t sealed = database_.exclusively([&] { return collection.applied_log_seq(); });
+    const std::uint64_t seq = database_.options_.is_replica ? sealed : collection.snapshot()->seq;  // as in seal_oldest
+    auto built = build_segment(*database_.ports_.files, unique(), collection.config(), sources, seq, database_.build_control_);
     database_.progress_.phase = "";
     if (!built.ok()) return built.error();
     DVESP_ASSIGN(auto segment, Segment::open(*database_.ports_.files, built->file.hash));

@@ -405,6 +405,10 @@ pub unsafe extern "C" fn dv_raft_set_snapshot(raft: *mut Group, index: u64, data
     let data = view(data, size).to_vec();
     guarded(raft, |group| {
         let mut log = group.log.0.borrow_mut();
+        if index == 0 {
+            log.snapshot = Snapshot::default();
+            return OK;
+        }
         let Ok(term) = log.term(index) else { return REFUSED };
         let mut snapshot = Snapshot::default();
         snapshot.data = data.into();

@@ -39,6 +39,8 @@ void Story::trace(const std::string& text) const {
 }
 
 void Story::note_violation(std::string what) {
+    trace("violation: " + what);
+    trace_replicas();
     if (violation_.empty()) violation_ = std::move(what);
 }
 

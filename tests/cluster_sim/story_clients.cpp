@@ -162,7 +162,10 @@ void Story::read_group(node::RemoteStore& store) {
     request.ids.assign(ids.begin(), ids.end());
     const auto answer = store.read(request);
     if (!answer.ok()) return;
-    if (answer->reply.ids.size() != ids.size()) return note_violation("rows of a batch are gone");
+    if (answer->reply.ids.size() != ids.size())
+        return note_violation("rows of a batch are gone: " + std::to_string(answer->reply.ids.size()) + " of them at " +
+                              answer->address + ", level " + std::to_string(static_cast<int>(request.level)) + ", index " +
+                              std::to_string(answer->reply.index & 0xFFFFFFFFFF));
     for (std::size_t row = 1; row < ids.size(); ++row) {
         if (value_of(answer->reply, row) != value_of(answer->reply, 0)) return note_violation("a batch is seen in part");
     }

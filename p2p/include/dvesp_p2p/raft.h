@@ -95,7 +95,7 @@ int dv_raft_applied(dv_raft* raft, uint64_t index);
 int dv_raft_apply_conf(dv_raft* raft, const uint8_t* data, size_t size);
 /// Forgets entries up to `index`, which is applied.
 int dv_raft_compact(dv_raft* raft, uint64_t index);
-/// The snapshot that lagging followers get: everything up to `index`, which is applied and not above.
+/// The snapshot that lagging followers get: everything up to `index`, which is applied and not above; index 0 = none any more.
 int dv_raft_set_snapshot(dv_raft* raft, uint64_t index, const uint8_t* data, size_t size);
 void dv_raft_get_status(const dv_raft* raft, dv_raft_status* status);
 /// @return how many there are; fills at most `most`
