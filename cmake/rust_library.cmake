@@ -7,11 +7,25 @@ if(NOT DVESP_CARGO)
     return()
 endif()
 set(DVESP_CARGO_TARGET "${CMAKE_SOURCE_DIR}/build/cargo" CACHE PATH "Where cargo builds; shared by all presets")
+# Debian's cargo knows CARGO_HTTP_CAINFO alone; who says where certificates are for everybody else means cargo too.
+set(cargo_environment "CARGO_TARGET_DIR=${DVESP_CARGO_TARGET}")
+if(DEFINED ENV{SSL_CERT_FILE} AND NOT DEFINED ENV{CARGO_HTTP_CAINFO})
+    list(APPEND cargo_environment "CARGO_HTTP_CAINFO=$ENV{SSL_CERT_FILE}")
+endif()
+execute_process(
+    COMMAND "${CMAKE_COMMAND}" -E env ${cargo_environment} "${DVESP_CARGO}" fetch --locked --quiet
+    WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}/p2p"
+    RESULT_VARIABLE cargo_fetched
+    ERROR_VARIABLE cargo_complaint)
+if(NOT cargo_fetched EQUAL 0)
+    message(WARNING "cargo cannot fetch what p2p/ needs, so dvesp-node and everything of the cluster is left out: ${cargo_complaint}")
+    return()
+endif()
 set(p2p_library "${DVESP_CARGO_TARGET}/release/libdvesp_p2p.a")
 file(GLOB p2p_sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/p2p/src/*.rs")
 add_custom_command(
     OUTPUT "${p2p_library}"
-    COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${DVESP_CARGO_TARGET}" "${DVESP_CARGO}" build --release --locked --quiet -j2
+    COMMAND "${CMAKE_COMMAND}" -E env ${cargo_environment} "${DVESP_CARGO}" build --release --locked --quiet -j2
     WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}/p2p"
     DEPENDS ${p2p_sources} "${CMAKE_SOURCE_DIR}/p2p/Cargo.toml" "${CMAKE_SOURCE_DIR}/p2p/Cargo.lock"
     COMMENT "cargo build of p2p/"
