@@ -118,8 +118,8 @@ MUTANTS = [
     planted(
         "a recovered payload is sent with a wrong checksum",
         "node/cluster_node.cpp",
-        "recovered.frame->columns_crc = codec::columns_crc(recovered.frame->buffer.bytes(), view.layout);",
-        "",
+        "recovered.frame->columns_crc =",
+        "recovered.frame->columns_crc = 1 +",
     ),
     planted(
         "a node without a disk comes back as the old voter",
