@@ -1,5 +1,6 @@
 /// bin/dvesp_node.cpp - the node binary: reads its options, builds the parts, hands them down, waits for a signal.
 #include <signal.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -127,7 +128,11 @@ Result<void> run(Options& options, const sigset_t& signals) {
     DVESP_ASSIGN(auto tokens, read_tokens(options.token_file));
     DVESP_ASSIGN(os::Listener listener, os::listen_on(options.listen));
     options.node.address = options.advertise.empty() ? listener.address : options.advertise;
-    os::NodeRuntime runtime(client_tls);
+    std::string fatal;
+    os::NodeRuntime runtime(client_tls, [&](const std::string& why) {
+        fatal = why;
+        kill(getpid(), SIGTERM);  // the same way out as from outside; a supervisor starts the node again
+    });
     // REST asks as any client does, its own node first: one way of routing, retrying and levels for both.
     auto pool = std::make_unique<os::RpcPool>(client_tls);
     os::RpcPool& questions = *pool;
@@ -150,7 +155,10 @@ Result<void> run(Options& options, const sigset_t& signals) {
     runtime.drain();
     questions.stop();
     server.stop();
-    return runtime.stop();
+    DVESP_TRY(runtime.stop());
+    if (!fatal.empty())
+        return fail(ErrorCode::io_failed, fatal + "; start the node again: it goes on from what is on its disk");
+    return {};
 }
 
 }  // namespace

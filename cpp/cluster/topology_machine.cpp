@@ -135,9 +135,13 @@ Result<Command> parse_command(ByteView bytes) {
 }
 
 Result<void> apply_command(codec::Topology& topology, const Command& command) {
-    auto changed = change(topology, command);
-    if (changed.ok()) ++topology.epoch;
-    return changed;
+    auto& recent = topology.recent;
+    if (std::find(recent.begin(), recent.end(), command.request) != recent.end()) return {};  // a retry of what was done
+    DVESP_TRY(change(topology, command));
+    ++topology.epoch;
+    recent.push_back(command.request);
+    if (recent.size() > codec::recent_commands_max) recent.erase(recent.begin());
+    return {};
 }
 
 std::vector<std::uint64_t> choose_replicas(const codec::Topology& topology, const std::string& collection, std::size_t count) {

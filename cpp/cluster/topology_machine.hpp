@@ -27,7 +27,8 @@ struct Command {
 [[nodiscard]] std::vector<std::uint8_t> encode_command(const Command& command);
 [[nodiscard]] Result<Command> parse_command(ByteView bytes);
 
-/// Changes `topology` or says why not; a refused command changes nothing.
+/// Changes `topology` or says why not; a refused command changes nothing, nor does one that was carried out before (by its
+/// request id, among the last recent_commands_max).
 /// @errors collection_exists, collection_not_found, invalid_argument
 [[nodiscard]] Result<void> apply_command(codec::Topology& topology, const Command& command);
 

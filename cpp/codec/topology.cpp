@@ -70,6 +70,8 @@ void put_topology(Writer& out, const Topology& topology) {
             for (const std::uint64_t replica : *list) out.number(replica);
         }
     }
+    out.number(static_cast<std::uint32_t>(topology.recent.size()));
+    for (const auto& command : topology.recent) out.raw(command);
 }
 
 void take_topology(Reader& in, Topology& topology) {
@@ -78,6 +80,9 @@ void take_topology(Reader& in, Topology& topology) {
     topology.next_group = in.number<std::uint64_t>();
     take_members(in, topology);
     take_shards(in, topology);
+    const auto recent = in.number<std::uint32_t>();
+    if (recent > recent_commands_max) in.fail();
+    for (std::uint32_t at = 0; in.ok() && at < recent; ++at) topology.recent.push_back(in.array<16>());
 }
 
 }  // namespace

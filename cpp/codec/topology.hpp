@@ -15,6 +15,7 @@ namespace dvesp::codec {
 
 inline constexpr std::size_t members_max = 1024;
 inline constexpr std::size_t name_bytes_max = 255;
+inline constexpr std::size_t recent_commands_max = 1024;
 
 enum class NodeRole : std::uint8_t { coordinator = 0, storage = 1, edge = 2 };
 
@@ -42,7 +43,8 @@ struct Topology {
     std::uint64_t next_group = 1;
     std::map<std::uint64_t, Member> members;
     std::map<std::uint64_t, ShardInfo> shards;
-    std::map<std::string, std::uint64_t> by_name;  ///< collection -> group
+    std::map<std::string, std::uint64_t> by_name;      ///< collection -> group
+    std::vector<std::array<std::uint8_t, 16>> recent;  ///< the last commands that were carried out, so that a retry is none
 
     [[nodiscard]] const ShardInfo* shard_of(const std::string& collection) const;
     [[nodiscard]] const Member* member_at(const std::string& address) const;

@@ -120,6 +120,7 @@ void ClusterNode::start_groups() {
 
 void ClusterNode::tick() {
     ++ticks_;
+    if (!fatal_.empty()) return;
     if (log_failed_ && now_ns() >= log_retry_ns_) write_log();
     if (!has_cluster()) return tick_boot();
     if (log_failed_) {  // who cannot write does not vote or lead: the others go on without this node
@@ -208,7 +209,10 @@ void ClusterNode::expire(Replica& replica) {
     if (!wanted.empty() && leader != 0 && leader != identity_.member) request_payloads(replica, leader, wanted);
     // What a leader of the past sent is of no use once a newer one is known.
     if (!replica.waiting.empty() && leader != 0) {
-        std::erase_if(replica.waiting, [&](const WaitingMessage& message) { return message.from != leader; });
+        std::erase_if(replica.waiting, [&](const WaitingMessage& message) {
+            if (message.from != leader) replica.waiting_bytes -= message.bytes.size();
+            return message.from != leader;
+        });
         if (replica.waiting.empty()) replica.requested.clear();
     }
     std::erase_if(replica.payloads, [&](const auto& item) {

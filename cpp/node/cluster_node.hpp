@@ -65,6 +65,8 @@ class ClusterNode {
     /// Closes the database. Nothing may be called afterwards.
     Result<void> close();
 
+    /// Why the node must not go on, and starts again from what is on its disk; empty = it may.
+    [[nodiscard]] const std::string& fatal() const noexcept { return fatal_; }
     [[nodiscard]] bool has_cluster() const noexcept { return identity_.member != 0; }
     /// Every group that this node keeps knows a leader.
     [[nodiscard]] bool is_ready() const;
@@ -159,6 +161,7 @@ class ClusterNode {
     void propose(Replica& replica, const std::shared_ptr<WriteJob>& job);
     void release_keys(Replica& replica, WriteJob& job);
     void finish(Replica& replica, const std::shared_ptr<WriteJob>& job);
+    void answer_retry(Replica& replica, const std::shared_ptr<WriteJob>& job, const cluster::BatchResult& result);
     void answer(Replica& replica, WriteJob& job, codec::WriteStatus status);
     void settle_waiting_for_all(Replica& replica);
     void acknowledge_durable(Replica& replica);
@@ -215,6 +218,7 @@ class ClusterNode {
     std::deque<LogItem> log_queue_;
     bool log_busy_ = false;
     bool log_failed_ = false;
+    std::string fatal_;
     std::uint64_t log_retry_ns_ = 0;
     std::uint64_t last_hlc_ = 0;
     std::uint64_t next_read_ = 1;

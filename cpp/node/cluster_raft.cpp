@@ -12,6 +12,7 @@ namespace dvesp::node {
 namespace {
 
 constexpr std::size_t waiting_count_max = 4096;
+constexpr std::size_t waiting_bytes_max = std::size_t{64} << 20;
 constexpr std::size_t unknown_count_max = 64;
 constexpr std::size_t unknown_bytes_max = std::size_t{64} << 10;
 constexpr std::size_t requested_max = 1024;  ///< in one message
@@ -33,6 +34,7 @@ std::shared_ptr<store::Frame> frame_of(const cluster::NodeRecord& record) {
 struct ClusterNode::LogBatch {
     std::vector<LogItem> items;
     Result<std::uint64_t> first_log_seq = fail(ErrorCode::io_failed, "not written");
+    bool is_fatal = false;  ///< trying again will not help
 };
 
 void ClusterNode::pump(Replica& replica) {
@@ -220,7 +222,9 @@ void ClusterNode::receive_raft(cluster::GroupId group, cluster::MemberId from, s
     if (message.is_append) {
         const std::vector<Hash> missing = missing_payloads(replica, message.entries);
         if (!missing.empty()) {
-            if (replica.waiting.size() >= waiting_count_max) return;  // the leader sends it again
+            const bool is_full = replica.waiting.size() >= waiting_count_max || replica.waiting_bytes > waiting_bytes_max;
+            if (is_full) return;  // the leader sends it again
+            replica.waiting_bytes += bytes.size();
             for (const Hash& hash : missing) replica.requested.try_emplace(hash, now_ns());
             replica.waiting.push_back({std::move(keep), bytes, from, missing});
             return;
@@ -238,6 +242,7 @@ void ClusterNode::step_waiting(Replica& replica) {
             continue;
         }
         replica.raft->step(at->bytes);
+        replica.waiting_bytes -= at->bytes.size();
         at = replica.waiting.erase(at);
     }
     if (replica.waiting.empty()) replica.requested.clear();
@@ -337,6 +342,8 @@ void ClusterNode::write_log() {
                 if (item.before) {
                     const auto done = item.before();
                     if (!done.ok()) {
+                        const ErrorCode code = done.error().code;
+                        batch->is_fatal = code != ErrorCode::io_failed && code != ErrorCode::storage_full;
                         batch->first_log_seq = done.error();
                         return;
                     }
@@ -367,6 +374,8 @@ void ClusterNode::logged(LogBatch& batch) {
     constexpr std::uint64_t retry_ns = 300'000'000;
     log_busy_ = false;
     log_failed_ = !batch.first_log_seq.ok();
+    // Raft has taken a snapshot that cannot be put in place. Nothing of it is on the disk, so the next start is from before it.
+    if (batch.is_fatal) fatal_ = "a snapshot cannot be installed: " + batch.first_log_seq.error().message;
     if (log_failed_) {
         ++counters_.log_failures;
         for (auto& [id, replica] : replicas_) {  // nobody waits for a disk that does not write

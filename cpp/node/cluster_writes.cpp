@@ -154,13 +154,7 @@ void ClusterNode::pump_writes(Replica& replica) {
 bool ClusterNode::start_write(Replica& replica, const std::shared_ptr<WriteJob>& job) {
     const codec::BatchId& batch = job->key.id;
     if (const auto known = replica.done.find(batch); known != replica.done.end()) {
-        job->result = known->second;
-        if (job->incoming.request.level == codec::Level::all) {
-            replica.by_index.insert_or_assign(job->result.index, job);  // answered when every voter has it
-            settle_waiting_for_all(replica);
-        } else {
-            answer(replica, *job, codec::WriteStatus::success);
-        }
+        answer_retry(replica, job, known->second);
         return true;
     }
     if (const auto same = replica.in_flight.find(batch); same != replica.in_flight.end()) {
@@ -223,7 +217,7 @@ void ClusterNode::propose(Replica& replica, const std::shared_ptr<WriteJob>& job
         return send_on(job->incoming, nullptr);
     }
     replica.in_flight[entry.batch_id] = job;
-    replica.by_index[index] = job;
+    replica.by_index.emplace(index, job);
     replica.keys.insert(operation.touched_keys().begin(), operation.touched_keys().end());
     replica.exclusive += operation.depends_on_state() && operation.touched_keys().empty() ? 1 : 0;
     job->holds_keys = true;
@@ -248,15 +242,20 @@ void ClusterNode::release_keys(Replica& replica, WriteJob& job) {
 /// The batch is committed and applied here.
 void ClusterNode::finish(Replica& replica, const std::shared_ptr<WriteJob>& job) {
     release_keys(replica, *job);
-    for (const auto& retry : job->retries) {
-        retry->result = job->result;
-        answer(replica, *retry, codec::WriteStatus::success);
-    }
-    job->retries.clear();
-    if (job->incoming.request.level != codec::Level::all) {
-        replica.by_index.erase(job->result.index);
-        if (!job->is_answered) answer(replica, *job, codec::WriteStatus::success);
-    }
+    for (const auto& retry : std::exchange(job->retries, {})) answer_retry(replica, retry, job->result);
+    if (job->incoming.request.level == codec::Level::all) return;  // settle_waiting_for_all answers
+    const auto [first, last] = replica.by_index.equal_range(job->result.index);
+    const auto own = std::find_if(first, last, [&](const auto& item) { return item.second == job; });
+    if (own != last) replica.by_index.erase(own);
+    if (!job->is_answered) answer(replica, *job, codec::WriteStatus::success);
+}
+
+/// A batch that is committed and applied is asked for again.
+void ClusterNode::answer_retry(Replica& replica, const std::shared_ptr<WriteJob>& job, const cluster::BatchResult& result) {
+    job->result = result;
+    if (job->incoming.request.level != codec::Level::all) return answer(replica, *job, codec::WriteStatus::success);
+    replica.by_index.emplace(result.index, job);
+    settle_waiting_for_all(replica);
 }
 
 std::vector<std::string> ClusterNode::holders(const Replica& replica, std::uint64_t index) const {

@@ -180,7 +180,20 @@ Result<RemoteAnswer> RemoteStore::read(codec::Request request) {
     return answer;
 }
 
-/// Every replica at the index that a majority vouches for now; their answers are the same bytes or somebody is wrong.
+/// Whether replicas at one index owe the same answer: the rows are the same, the graphs that replicas build over them are not
+/// (docs/decisions/012), nor is what a description says of segments.
+bool is_comparable(const codec::Request& request) {
+    const bool is_search = request.op == codec::Op::search;
+    return request.op != codec::Op::describe && (!is_search || request.has(codec::flag_exact));
+}
+
+/// Two replicas at one index say the same. At different ones there is nothing to compare: somebody wrote in between.
+bool agree(const codec::Reply& one, const codec::Reply& other) {
+    return one.index != other.index || (one.counts == other.counts && one.ids == other.ids && one.versions == other.versions &&
+                                        one.distances == other.distances && one.count == other.count);
+}
+
+/// Every replica at the index that a majority vouches for now, or later; where they disagree, ALL is not what was reached.
 Result<RemoteAnswer> RemoteStore::read_all(codec::Request request) {
     const std::string key(request.collection);
     codec::Request question;
@@ -199,6 +212,7 @@ Result<RemoteAnswer> RemoteStore::read_all(codec::Request request) {
     request.session_index = index.reply.index;
     std::optional<RemoteAnswer> best;
     std::uint32_t answered = 0;
+    bool do_agree = true;
     Error last = fail(ErrorCode::unavailable, "no replica answered");
     for (const std::string& address : replicas) {
         const std::uint64_t spent = rpc_->now_ms() - started;
@@ -212,12 +226,13 @@ Result<RemoteAnswer> RemoteStore::read_all(codec::Request request) {
             ++answered;
             const std::scoped_lock lock(mutex_);
             router_.raise_session(key, answer->reply.index);
+            do_agree = do_agree && (!best || !is_comparable(request) || agree(best->reply, answer->reply));
             if (!best) best = std::move(*answer);
         }
     }
     if (!best) return last;
     best->reply.nodes_queried = answered;
-    best->is_level_reached = answered == replicas.size();
+    best->is_level_reached = answered == replicas.size() && do_agree;
     return std::move(*best);
 }
 

@@ -156,9 +156,10 @@ struct Replica {
     std::deque<std::shared_ptr<WriteJob>> queued;
     bool is_pumping_writes = false;
     std::map<codec::BatchId, std::shared_ptr<WriteJob>> in_flight;
-    std::map<std::uint64_t, std::shared_ptr<WriteJob>> by_index;  ///< proposed, not answered
-    std::multiset<std::uint64_t> keys;                            ///< that writes in flight touch
-    std::size_t exclusive = 0;                                    ///< writes in flight that may touch anything
+    /// Proposed and not settled, retries that wait for ALL beside their first.
+    std::multimap<std::uint64_t, std::shared_ptr<WriteJob>> by_index;
+    std::multiset<std::uint64_t> keys;  ///< that writes in flight touch
+    std::size_t exclusive = 0;          ///< writes in flight that may touch anything
     std::map<codec::BatchId, cluster::BatchResult> done;
     std::deque<codec::BatchId> done_order;
 

@@ -17,6 +17,7 @@ constexpr std::size_t background_threads = 2;
 constexpr std::uint64_t control_bytes_max = std::uint64_t{64} << 20;
 constexpr std::uint64_t bulk_bytes_max = std::uint64_t{1} << 30;
 constexpr int peer_timeout_ms = 5000;
+constexpr auto answer_grace = std::chrono::seconds(5);
 constexpr auto reconnect_pause = std::chrono::milliseconds(100);
 
 }  // namespace
@@ -125,7 +126,8 @@ void PeerLink::run() {
     }
 }
 
-NodeRuntime::NodeRuntime(std::shared_ptr<TlsContext> client_tls) : tls_(std::move(client_tls)) {}
+NodeRuntime::NodeRuntime(std::shared_ptr<TlsContext> client_tls, std::function<void(const std::string&)> on_fatal)
+    : tls_(std::move(client_tls)), on_fatal_(std::move(on_fatal)) {}
 
 NodeRuntime::~NodeRuntime() { static_cast<void>(stop().ok()); }
 
@@ -159,6 +161,7 @@ void NodeRuntime::run_core() {
         const auto now = std::chrono::steady_clock::now();
         if (now >= next_tick) {
             node_->tick();
+            if (!node_->fatal().empty() && on_fatal_) std::exchange(on_fatal_, nullptr)(node_->fatal());
             next_tick = std::max(next_tick + std::chrono::milliseconds(tick_ms_), now);
         }
         lock.lock();
@@ -225,8 +228,11 @@ ports::Message NodeRuntime::ask(std::shared_ptr<AlignedBuffer> bytes, std::size_
     incoming.deadline_ns = clock_->monotonic_ns() + std::uint64_t{incoming.request.timeout_ms} * 1'000'000;
     incoming.respond = [answer](ports::Message message) { answer->set_value(std::move(message)); };
     auto shared = std::make_shared<node::Incoming>(std::move(incoming));
+    const std::uint32_t timeout_ms = shared->request.timeout_ms;
     post([this, shared] { node_->handle(std::move(*shared)); });
-    return future.get();
+    // The node answers within timeout_ms; whatever goes wrong in it, a connection's thread is not its hostage.
+    if (future.wait_for(std::chrono::milliseconds(timeout_ms) + answer_grace) == std::future_status::ready) return future.get();
+    return node::message_of(codec::reply_of(fail(ErrorCode::timeout, "the node gave no answer; what became of it is unknown")));
 }
 
 void NodeRuntime::receive(std::shared_ptr<AlignedBuffer> bytes, std::size_t size) {

@@ -55,7 +55,8 @@ class PeerLink {
 
 class NodeRuntime final : public ports::Network, public ports::Lanes {
   public:
-    explicit NodeRuntime(std::shared_ptr<TlsContext> client_tls);
+    /// @param on_fatal called once, in the core, when the node must not go on (ClusterNode::fatal)
+    NodeRuntime(std::shared_ptr<TlsContext> client_tls, std::function<void(const std::string&)> on_fatal);
     ~NodeRuntime() override;
 
     /// Opens the node's store in `files` and starts its core. @errors as ClusterNode::open
@@ -85,6 +86,7 @@ class NodeRuntime final : public ports::Network, public ports::Lanes {
     std::unique_ptr<ports::Random> random_;
     std::unique_ptr<ports::Executor> executor_;
     std::unique_ptr<node::ClusterNode> node_;
+    std::function<void(const std::string&)> on_fatal_;
     std::uint32_t tick_ms_ = 50;
 
     std::mutex mutex_;  ///< guards core_queue_ and is_stopped_

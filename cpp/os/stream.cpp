@@ -223,6 +223,14 @@ Result<void> Stream::greet(bool as_server, int timeout_ms) {
 
 Result<void> Stream::wait(short events, int timeout_ms) const { return wait_for(descriptor_.number(), events, timeout_ms); }
 
+/// Until the socket can do what OpenSSL could not. @errors whatever else `outcome` means
+Result<void> Stream::wait_for_tls(int outcome, int timeout_ms) const {
+    const int reason = SSL_get_error(tls_, outcome);
+    if (reason == SSL_ERROR_WANT_READ) return wait(POLLIN, timeout_ms);
+    if (reason == SSL_ERROR_WANT_WRITE) return wait(POLLOUT, timeout_ms);
+    return tls_error();
+}
+
 Result<std::size_t> Stream::read_some(MutableBytes into, int timeout_ms) {
     while (true) {
         if (tls_ == nullptr) {
@@ -237,15 +245,8 @@ Result<std::size_t> Stream::read_some(MutableBytes into, int timeout_ms) {
         std::size_t count = 0;
         const int done = SSL_read_ex(tls_, into.data(), into.size(), &count);
         if (done == 1) return count;
-        const int reason = SSL_get_error(tls_, done);
-        if (reason == SSL_ERROR_ZERO_RETURN) return std::size_t{0};
-        if (reason == SSL_ERROR_WANT_READ) {
-            DVESP_TRY(wait(POLLIN, timeout_ms));
-        } else if (reason == SSL_ERROR_WANT_WRITE) {
-            DVESP_TRY(wait(POLLOUT, timeout_ms));
-        } else {
-            return tls_error();
-        }
+        if (SSL_get_error(tls_, done) == SSL_ERROR_ZERO_RETURN) return std::size_t{0};
+        DVESP_TRY(wait_for_tls(done, timeout_ms));
     }
 }
 
@@ -281,14 +282,7 @@ Result<std::size_t> Stream::write_some(std::span<const ByteView> pieces, int tim
         std::size_t count = 0;
         const int done = SSL_write_ex(tls_, pieces.front().data(), pieces.front().size(), &count);
         if (done == 1) return count;
-        const int reason = SSL_get_error(tls_, done);
-        if (reason == SSL_ERROR_WANT_READ) {
-            DVESP_TRY(wait(POLLIN, timeout_ms));
-        } else if (reason == SSL_ERROR_WANT_WRITE) {
-            DVESP_TRY(wait(POLLOUT, timeout_ms));
-        } else {
-            return tls_error();
-        }
+        DVESP_TRY(wait_for_tls(done, timeout_ms));
     }
 }
 

@@ -56,6 +56,7 @@ class Stream {
     Result<void> greet(bool as_server, int timeout_ms);
     void say_why_and_linger() const noexcept;
     Result<void> wait(short events, int timeout_ms) const;
+    Result<void> wait_for_tls(int outcome, int timeout_ms) const;
     Result<std::size_t> write_some(std::span<const ByteView> pieces, int timeout_ms);
 
     Descriptor descriptor_;

@@ -237,6 +237,12 @@ void ClusterWorld::start(std::uint32_t index) {
 void ClusterWorld::tick(std::uint32_t index) {
     Node& target = *nodes_[index];
     target.node->tick();
+    if (!target.node->fatal().empty()) {  // its supervisor starts it again
+        crash(index, Death::process);
+        return after(start_retry_ns, [this, index] {
+            if (!is_up(index)) start(index);
+        });
+    }
     while (target.executor->help()) continue;
     at_node(index, now_ns_ + 50 * ns_per_ms, [this, index] { tick(index); });
 }

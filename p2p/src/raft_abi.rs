@@ -1,11 +1,11 @@
 //! p2p/src/raft_abi.rs - include/dvesp_p2p/raft.h in Rust. A panic inside raft-rs ends the group (BROKEN), not the process.
 use crate::raft_storage::{Log, SharedLog};
+use crate::raft_views::*;
 use protobuf::Message as _;
-use raft::eraftpb::{ConfChange, ConfChangeType, Entry, EntryType, Message, MessageType, Snapshot};
+use raft::eraftpb::{ConfChange, ConfChangeType, Message, MessageType, Snapshot};
 use raft::{Config, RawNode, ReadOnlyOption, StateRole};
 use std::ffi::c_void;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::slice;
 
 const OK: i32 = 0;
 const REFUSED: i32 = 1;
@@ -21,112 +21,6 @@ pub struct Group {
     log: SharedLog,
     persisted: u64,
     broken: bool,
-}
-
-#[repr(C)]
-pub struct EntryView {
-    index: u64,
-    term: u64,
-    kind: u32,
-    data: *const u8,
-    size: usize,
-}
-
-#[repr(C)]
-pub struct GroupConfig {
-    id: u64,
-    election_ticks: u32,
-    heartbeat_ticks: u32,
-    term: u64,
-    vote: u64,
-    commit: u64,
-    applied: u64,
-    truncated_index: u64,
-    truncated_term: u64,
-    voters: *const u64,
-    voter_count: usize,
-    learners: *const u64,
-    learner_count: usize,
-    entries: *const EntryView,
-    entry_count: usize,
-}
-
-#[repr(C)]
-pub struct GroupStatus {
-    role: u32,
-    leader: u64,
-    term: u64,
-    vote: u64,
-    commit: u64,
-    applied: u64,
-    last_index: u64,
-    first_index: u64,
-    persisted: u64,
-    in_lease: u8,
-    commit_is_current: u8,
-    snapshot_wanted: u64,
-}
-
-#[repr(C)]
-pub struct ProgressView {
-    id: u64,
-    matched: u64,
-    next: u64,
-    is_learner: u8,
-    is_recent: u8,
-}
-
-type EntryCall = unsafe extern "C" fn(*mut c_void, *const EntryView);
-type SnapshotPeek = unsafe extern "C" fn(*mut c_void, u64, u64, *const u8, usize);
-
-#[repr(C)]
-pub struct Sink {
-    context: *mut c_void,
-    message: unsafe extern "C" fn(*mut c_void, u64, i32, *const u8, usize),
-    entry: EntryCall,
-    hard_state: unsafe extern "C" fn(*mut c_void, u64, u64, u64),
-    committed: EntryCall,
-    read_state: unsafe extern "C" fn(*mut c_void, u64, u64),
-    #[allow(clippy::type_complexity)]
-    snapshot: unsafe extern "C" fn(*mut c_void, u64, u64, *const u8, usize, *const u64, usize, *const u64, usize),
-}
-
-#[repr(C)]
-pub struct MessageView {
-    kind: u32,
-    from: u64,
-    to: u64,
-    term: u64,
-    is_append: u8,
-    is_snapshot: u8,
-}
-
-/// A view of C memory; an empty one may have any pointer.
-unsafe fn view<'a, T>(data: *const T, count: usize) -> &'a [T] {
-    if count == 0 {
-        &[]
-    } else {
-        slice::from_raw_parts(data, count)
-    }
-}
-
-fn entry_view(entry: &Entry) -> EntryView {
-    EntryView {
-        index: entry.index,
-        term: entry.term,
-        kind: u32::from(entry.get_entry_type() != EntryType::EntryNormal),
-        data: entry.data.as_ptr(),
-        size: entry.data.len(),
-    }
-}
-
-fn entry_from(view_of: &EntryView) -> Entry {
-    let mut entry = Entry::default();
-    entry.index = view_of.index;
-    entry.term = view_of.term;
-    entry.set_entry_type(if view_of.kind == 0 { EntryType::EntryNormal } else { EntryType::EntryConfChange });
-    entry.data = unsafe { view(view_of.data, view_of.size) }.to_vec().into();
-    entry
 }
 
 fn make_group(config: &GroupConfig) -> Option<Group> {

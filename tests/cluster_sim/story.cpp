@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::uint64_t ns_per_ms = 1'000'000;
 constexpr std::uint64_t story_ms = 60'000, start_ms = 3'000, peace_ms = 20'000;
+constexpr std::uint64_t disk_bytes = std::uint64_t{1} << 40;
+constexpr std::uint64_t probe_ms = 8'000;  ///< before the end: everything works again
 constexpr int clients = 4;
 
 sim::ClusterOptions draw_options(Prng& prng) {
@@ -60,6 +62,7 @@ std::string Story::run() {
     world_.run_until((start_ms + story_ms) * ns_per_ms);
     is_over_ = true;
     make_peace();
+    world_.after((peace_ms - probe_ms) * ns_per_ms, [this] { probe(); });
     world_.run_until((start_ms + story_ms + peace_ms) * ns_per_ms);
     tally_.events = world_.event_count();
     tally_.digest = world_.digest();
@@ -106,6 +109,39 @@ void Story::partition() {
     world_.after(lasts, [this] { world_.heal(); });
 }
 
+/// Nothing more fits for a while.
+void Story::fill_disk(std::uint32_t node) {
+    world_.disk(node).set_capacity(1);
+    world_.after((500 + prng_.below(5000)) * ns_per_ms, [this, node] { world_.disk(node).set_capacity(disk_bytes); });
+}
+
+/// A node loses its disk while another lags and the third, which has everything, goes away for a moment: if the empty node
+/// voted as before, the two that are left would agree without what was acknowledged.
+void Story::forget() {
+    bool is_whole = options_.nodes == 3 && world_.now_ns() > disk_lost_ns_ + 15'000 * ns_per_ms;
+    for (std::uint32_t node = 0; node < options_.nodes; ++node) is_whole = is_whole && world_.is_up(node);
+    if (!is_whole || world_.now_ns() < quiet_from_ns_ + 3'000 * ns_per_ms) return;
+    const auto lost = static_cast<std::uint32_t>(prng_.below(3));
+    const std::uint32_t lagging = (lost + 1) % 3, whole = (lost + 2) % 3;
+    disk_lost_ns_ = world_.now_ns();
+    quiet_from_ns_ = world_.now_ns() + 8'000 * ns_per_ms;
+    for (const std::uint32_t other : {lost, whole}) {
+        world_.cut(other, lagging, true);
+        world_.cut(lagging, other, true);
+    }
+    world_.after(1'500 * ns_per_ms, [this, lost, whole] {
+        if (is_over_ || !world_.is_up(whole)) return world_.heal();
+        trace("disk of node " + std::to_string(lost) + " is lost, node " + std::to_string(whole) + " goes away");
+        world_.lose_disk(lost);
+        world_.crash(whole, sim::ClusterWorld::Death::process);
+        world_.heal();
+        world_.start(lost);
+        world_.after(4'000 * ns_per_ms, [this, whole] {
+            if (!world_.is_up(whole)) world_.start(whole);
+        });
+    });
+}
+
 void Story::fault() {
     using Death = sim::ClusterWorld::Death;
     ++tally_.faults;
@@ -126,7 +162,9 @@ void Story::fault() {
         return world_.after(1'000 * ns_per_ms, [this, node] { down(node, Death::process); });
     }
     if (choice < 95) return world_.jump_clock(node, static_cast<std::int64_t>(prng_.below(20'000)) - 10'000);
-    if (!is_calm()) return;  // a disk is lost for good only while everybody else has everything
+    if (prng_.chance(0.5)) return fill_disk(node);
+    if (prng_.chance(0.5)) return forget();
+    if (!is_calm()) return;
     trace("disk of node " + std::to_string(node) + " is lost");
     world_.lose_disk(node);
     quiet_from_ns_ = world_.now_ns() + 5'000 * ns_per_ms;
@@ -141,6 +179,7 @@ void Story::make_peace() {
     world_.set_loss(0, 0);
     for (std::uint32_t node = 0; node < options_.nodes; ++node) {
         world_.disk(node).clear_faults();
+        world_.disk(node).set_capacity(disk_bytes);
         world_.pause(node, 0);
         // A node whose disk lost power under it goes on with a mount that answers nothing: its process ends too.
         world_.crash(node, sim::ClusterWorld::Death::process);
@@ -177,6 +216,9 @@ std::string Story::check() {
     trace_replicas();
     if (!world_.broken().empty()) return "a node does not start: " + world_.broken();
     if (!violation_.empty()) return violation_;
+    if (probed_ != 6)
+        return "only " + std::to_string(probed_) + " of 6 keys could be changed after " + std::to_string(peace_ms - probe_ms) +
+               " ms of peace";
     if (finished_ != clients) return "operations did not end in " + std::to_string(peace_ms) + " ms of peace";
     for (const auto& [key, operations] : strong_) {
         std::string wrong = check_register(key, operations);

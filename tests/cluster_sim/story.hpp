@@ -36,6 +36,7 @@ class Story {
     void read_group(node::RemoteStore& store);
     void insert_row(node::RemoteStore& store);
     void delete_row(node::RemoteStore& store);
+    void remake(node::RemoteStore& store);
     bool prepare(node::RemoteStore& store);
     void note_violation(std::string what);
 
@@ -44,6 +45,9 @@ class Story {
     void make_peace();
     void down(std::uint32_t node, sim::ClusterWorld::Death death);
     void partition();
+    void fill_disk(std::uint32_t node);
+    void forget();
+    void probe();
     [[nodiscard]] bool is_calm() const;
 
     std::string check();
@@ -62,6 +66,8 @@ class Story {
     bool is_over_ = false;
     bool is_prepared_ = false;
     int finished_ = 0;
+    int probed_ = 0;                   ///< keys that were changed in peace
+    std::uint64_t disk_lost_ns_ = 0;   ///< when last
     std::uint64_t quiet_from_ns_ = 0;  ///< no fault is going on after this
     std::uint64_t next_value_ = 1;
     std::map<std::string, std::vector<Operation>> strong_;   ///< key -> operations at QUORUM

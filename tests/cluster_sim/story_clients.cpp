@@ -8,6 +8,7 @@ namespace {
 constexpr std::uint64_t ns_per_ms = 1'000'000;
 constexpr std::uint32_t dimension = 8;
 constexpr int keys = 6, group_rows = 5;
+constexpr int clients_count = 4;  // the probe is one more
 constexpr std::uint32_t timeout_ms = 3000;
 
 /// A row whose metadata and vector both say `value`.
@@ -103,8 +104,10 @@ void Story::client(int number, node::RemoteStore& store) {
             read_group(store);
         } else if (choice < 96) {
             insert_row(store);
-        } else {
+        } else if (choice < 99) {
             delete_row(store);
+        } else {
+            remake(store);
         }
         world_.sleep((1 + prng_.below(prng_.chance(0.7) ? 40 : 400)) * ns_per_ms);
     }
@@ -189,6 +192,39 @@ void Story::delete_row(node::RemoteStore& store) {
     const auto answer = store.write(request);
     if (outcome_of(answer) == Outcome::done) deleted_.insert(id);
     if (outcome_of(answer) == Outcome::unknown) doubtful_.insert(id);
+}
+
+/// A collection that comes and goes, with some rows in it; what counts is that nodes live through it.
+void Story::remake(node::RemoteStore& store) {
+    codec::Request drop = request_of(store, codec::Op::drop, codec::Level::quorum);
+    drop.collection = "d";
+    if (prng_.chance(0.5)) static_cast<void>(store.change(drop).ok());
+    const Row row(++next_value_);
+    codec::Request request = request_of(store, codec::Op::write, codec::Level::quorum);
+    std::vector<std::string> ids;
+    store.draw_ids(1, ids);
+    request.collection = "d";
+    request.ids.emplace_back(ids[0]);
+    request.metadata.emplace_back(row.metadata);
+    request.vectors = row.vector;
+    request.count = 1;
+    request.dimension = dimension;
+    for (const auto flag : {codec::flag_has_ids, codec::flag_has_metadata, codec::flag_has_vectors, codec::flag_fresh_ids}) {
+        request.set(flag);
+    }
+    static_cast<void>(store.write(request).ok());
+}
+
+/// In peace every key can be changed again.
+void Story::probe() {
+    world_.run_client([this](node::RemoteStore& store) {
+        for (int key = 0; key < keys; ++key) {
+            const std::string name = "k" + std::to_string(key);
+            const std::uint64_t before = tally_.acknowledged;
+            change(clients_count, store, name);
+            probed_ += tally_.acknowledged > before ? 1 : 0;
+        }
+    });
 }
 
 }  // namespace dvesp::test
