@@ -2,11 +2,15 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <mutex>
 #include <string>
+#include <utility>
 
 #include "api/routes.hpp"
 #include "bin/node_reports.hpp"
@@ -15,6 +19,7 @@
 #include "os/node_runtime.hpp"
 #include "os/random.hpp"
 #include "os/server.hpp"
+#include "os/set_aside.hpp"
 
 namespace {
 
@@ -23,7 +28,8 @@ using namespace dvesp;
 constexpr const char* usage =
     "usage: dvesp-node --data DIR --listen HOST:PORT [--join HOST:PORT,...] [--node-id NAME]\n"
     "                  [--role storage|coordinator|edge] [--advertise HOST:PORT]\n"
-    "                  [--tls-ca FILE --tls-cert FILE --tls-key FILE | --insecure] [--token-file FILE]\n";
+    "                  [--tls-ca FILE --tls-cert FILE --tls-key FILE | --insecure] [--token-file FILE]\n"
+    "                  [--scrub-seconds N] [--format N]\n";
 
 constexpr std::size_t token_file_bytes_max = std::size_t{4} << 20;
 
@@ -34,6 +40,7 @@ struct Options {
     std::string token_file;
     os::TlsFiles tls;
     bool is_insecure = false;
+    std::uint32_t scrub_seconds = 86400;  ///< 0 = never
     node::NodeOptions node;
 };
 
@@ -48,7 +55,12 @@ std::vector<std::string> split(const std::string& text) {
     return out;
 }
 
-/// @return false after a complaint
+bool take_number(const char* text, std::uint32_t& out) {
+    const auto [end, error] = std::from_chars(text, text + std::strlen(text), out);
+    return error == std::errc() && *end == '\0';
+}
+
+/// @return false: the option is unknown or its value of no use
 bool take_option(Options& options, const std::string& name, const char* value) {
     if (value == nullptr) return false;
     if (name == "--data") return options.data = value, true;
@@ -60,6 +72,8 @@ bool take_option(Options& options, const std::string& name, const char* value) {
     if (name == "--tls-ca") return options.tls.ca = value, true;
     if (name == "--tls-cert") return options.tls.certificate = value, true;
     if (name == "--tls-key") return options.tls.key = value, true;
+    if (name == "--scrub-seconds") return take_number(value, options.scrub_seconds);
+    if (name == "--format") return take_number(value, options.node.format);
     if (name != "--role") return false;
     const std::string role = value;
     if (role == "storage") return options.node.role = codec::NodeRole::storage, true;
@@ -80,6 +94,14 @@ bool parse(int count, char** arguments, Options& options) {
             return false;
         }
         ++at;
+    }
+    options.node.scrub_ns = std::uint64_t{options.scrub_seconds} * 1'000'000'000;
+    const bool is_spoken =
+        options.node.format >= codec::cluster_format_oldest && options.node.format <= codec::cluster_format_newest;
+    if (!is_spoken) {
+        std::fprintf(stderr, "dvesp-node: --format: this version speaks %u to %u\n", codec::cluster_format_oldest,
+                     codec::cluster_format_newest);
+        return false;
     }
     if (!options.data.empty() && !options.listen.empty()) return true;
     std::fprintf(stderr, "dvesp-node: --data and --listen are needed\n%s", usage);
@@ -118,8 +140,48 @@ Result<void> check_security(const Options& options) {
                     : "give --tls-ca, --tls-cert and --tls-key (`dvesp ca` makes them), or --insecure on loopback");
 }
 
-Result<void> run(Options& options, const sigset_t& signals) {
-    DVESP_TRY(check_security(options));
+/// What a run leaves behind for the next one.
+struct Ending {
+    std::string fatal;     ///< why the node had to end; empty = it was told to
+    bool is_lost = false;  ///< what is on its disk is of no use
+};
+
+/// @return why it could not start, where starting again without its data may help
+Result<Ending> start(os::NodeRuntime& runtime, Options& options) {
+    const std::vector<std::string> peers = os::known_peers(options.data);
+    options.node.may_found = peers.empty();
+    for (const std::string& peer : peers) {
+        const auto& join = options.node.join;
+        if (std::find(join.begin(), join.end(), peer) == join.end()) options.node.join.push_back(peer);
+    }
+    const auto started = runtime.start(os::make_files(options.data), options.node);
+    if (started.ok()) return Ending();
+    if (started.error().code != ErrorCode::corruption) return started.error();
+    const bool has_others = peers.size() > 1;
+    if (!has_others) {
+        return fail(ErrorCode::corruption,
+                    started.error().message +
+                        "; no peers of this node are known: restore a snapshot, or move the directory away "
+                        "and start again with --join, and the node fetches everything from its peers");
+    }
+    return Ending{started.error().message, true};
+}
+
+os::NodeHooks hooks_of(const Options& options, Ending& ending) {
+    os::NodeHooks hooks;
+    hooks.on_fatal = [&ending](const std::string& why, bool is_lost) {
+        ending = {why, is_lost};
+        kill(getpid(), SIGTERM);  // the same way out as from outside
+    };
+    hooks.on_members = [&options, writing = std::make_shared<std::mutex>()](const std::vector<std::string>& addresses) {
+        const std::scoped_lock lock(*writing);
+        const auto written = os::remember_peers(options.data, addresses);
+        if (!written.ok()) std::fprintf(stderr, "dvesp-node: %s\n", written.error().message.c_str());
+    };
+    return hooks;
+}
+
+Result<Ending> run(Options& options, const sigset_t& signals, bool& is_announced) {
     std::shared_ptr<os::TlsContext> server_tls, client_tls;
     if (options.tls.given()) {
         DVESP_ASSIGN(server_tls, os::TlsContext::make(options.tls, os::TlsContext::Side::server, false));
@@ -127,12 +189,10 @@ Result<void> run(Options& options, const sigset_t& signals) {
     }
     DVESP_ASSIGN(auto tokens, read_tokens(options.token_file));
     DVESP_ASSIGN(os::Listener listener, os::listen_on(options.listen));
+    options.listen = listener.address;  // a port that was chosen stays
     options.node.address = options.advertise.empty() ? listener.address : options.advertise;
-    std::string fatal;
-    os::NodeRuntime runtime(client_tls, [&](const std::string& why) {
-        fatal = why;
-        kill(getpid(), SIGTERM);  // the same way out as from outside; a supervisor starts the node again
-    });
+    Ending ending;
+    os::NodeRuntime runtime(client_tls, hooks_of(options, ending));
     // REST asks as any client does, its own node first: one way of routing, retrying and levels for both.
     auto pool = std::make_unique<os::RpcPool>(client_tls);
     os::RpcPool& questions = *pool;
@@ -145,10 +205,11 @@ Result<void> run(Options& options, const sigset_t& signals) {
     handlers.receive = [&](auto bytes, std::size_t size) { runtime.receive(std::move(bytes), size); };
     handlers.admits = [&](const os::HttpRequest& head, bool is_trusted) { return routes.admits(head, is_trusted); };
     handlers.http = [&](const os::HttpRequest& request, bool is_trusted) { return routes.answer(request, is_trusted); };
-    DVESP_TRY(runtime.start(os::make_files(options.data), options.node));
+    DVESP_ASSIGN(const Ending refused, start(runtime, options));
+    if (refused.is_lost) return refused;
     os::Server server(std::move(listener), server_tls, std::move(handlers));
     server.start();
-    std::printf("ready %s\n", server.address().c_str());
+    if (!std::exchange(is_announced, true)) std::printf("ready %s\n", server.address().c_str());
     std::fflush(stdout);
     int signal = 0;
     sigwait(&signals, &signal);
@@ -156,9 +217,22 @@ Result<void> run(Options& options, const sigset_t& signals) {
     questions.stop();
     server.stop();
     DVESP_TRY(runtime.stop());
-    if (!fatal.empty())
-        return fail(ErrorCode::io_failed, fatal + "; start the node again: it goes on from what is on its disk");
-    return {};
+    return ending;
+}
+
+/// Runs the node; one that lost its data to a damaged disk comes back without it, and its peers give it everything again.
+Result<void> serve(Options& options, const sigset_t& signals) {
+    DVESP_TRY(check_security(options));
+    bool is_announced = false;
+    while (true) {
+        DVESP_ASSIGN(const Ending ending, run(options, signals, is_announced));
+        if (ending.fatal.empty()) return {};
+        if (!ending.is_lost)
+            return fail(ErrorCode::io_failed, ending.fatal + "; start the node again: it goes on from what is on its disk");
+        DVESP_ASSIGN(const std::string aside, os::set_aside(options.data));
+        std::fprintf(stderr, "dvesp-node: %s; its data is kept in %s/%s, the node fetches everything from its peers\n",
+                     ending.fatal.c_str(), options.data.c_str(), aside.c_str());
+    }
 }
 
 }  // namespace
@@ -172,6 +246,6 @@ int main(int count, char** arguments) {
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before the first thread: all inherit it
     signal(SIGPIPE, SIG_IGN);
-    const auto done = run(options, signals);
+    const auto done = serve(options, signals);
     return done.ok() ? 0 : complain(done.error());
 }

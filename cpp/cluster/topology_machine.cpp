@@ -74,6 +74,24 @@ Result<void> set_replicas(codec::Topology& topology, const Command& command) {
     return {};
 }
 
+/// Leave to come back without a disk: for one member at a time, for two at once would be a majority of three.
+Result<void> retire_member(codec::Topology& topology, const Command& command) {
+    if (!topology.members.contains(command.member.id)) return fail(ErrorCode::invalid_argument, "there is no such member");
+    if (topology.retiring != 0 && topology.retiring != command.member.id) {
+        return fail(ErrorCode::unavailable, "another member is being replaced; try again");
+    }
+    topology.retiring = command.member.id;
+    return {};
+}
+
+Result<void> raise_format(codec::Topology& topology, const Command& command) {
+    if (command.group <= topology.format || command.group > codec::cluster_format_newest) {
+        return fail(ErrorCode::invalid_argument, "the cluster speaks that format already, or this version does not");
+    }
+    topology.format = static_cast<std::uint32_t>(command.group);
+    return {};
+}
+
 Result<void> change(codec::Topology& topology, const Command& command) {
     switch (command.kind) {
         case CommandKind::create_collection:
@@ -86,6 +104,10 @@ Result<void> change(codec::Topology& topology, const Command& command) {
             return remove_member(topology, command);
         case CommandKind::set_replicas:
             return set_replicas(topology, command);
+        case CommandKind::retire_member:
+            return retire_member(topology, command);
+        case CommandKind::raise_format:
+            return raise_format(topology, command);
     }
     return fail(ErrorCode::invalid_argument, "an unknown command");
 }
@@ -126,7 +148,7 @@ Result<Command> parse_command(ByteView bytes) {
     command.member.address = in.text(codec::name_bytes_max);
     const auto role = in.number<std::uint8_t>();
     command.group = in.number<std::uint64_t>();
-    if (!in.ok() || !in.at_end() || kind < 1 || kind > 5 || role > 2) {
+    if (!in.ok() || !in.at_end() || kind < 1 || kind > 7 || role > 2) {
         return fail(ErrorCode::corruption, "a command of the topology is malformed");
     }
     command.kind = static_cast<CommandKind>(kind);
@@ -139,6 +161,8 @@ Result<void> apply_command(codec::Topology& topology, const Command& command) {
     if (std::find(recent.begin(), recent.end(), command.request) != recent.end()) return {};  // a retry of what was done
     DVESP_TRY(change(topology, command));
     ++topology.epoch;
+    if (!topology.members.contains(topology.retiring)) topology.retiring = 0;
+    if (topology.format < 2) return {};
     recent.push_back(command.request);
     if (recent.size() > codec::recent_commands_max) recent.erase(recent.begin());
     return {};

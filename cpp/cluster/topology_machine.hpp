@@ -12,6 +12,8 @@ enum class CommandKind : std::uint8_t {
     add_member = 3,
     remove_member = 4,
     set_replicas = 5,
+    retire_member = 6,  ///< since format 2, as all below
+    raise_format = 7,
 };
 
 struct Command {
@@ -22,7 +24,7 @@ struct Command {
     std::vector<std::uint8_t> config;
     std::vector<std::uint64_t> replicas;
     codec::Member member;
-    std::uint64_t group = 0;
+    std::uint64_t group = 0;  ///< of set_replicas; of raise_format: the format
 };
 [[nodiscard]] std::vector<std::uint8_t> encode_command(const Command& command);
 [[nodiscard]] Result<Command> parse_command(ByteView bytes);

@@ -70,8 +70,22 @@ void put_topology(Writer& out, const Topology& topology) {
             for (const std::uint64_t replica : *list) out.number(replica);
         }
     }
+}
+
+void put_format_2(Writer& out, const Topology& topology) {
+    out.number(topology.format);
+    out.number(topology.retiring);
     out.number(static_cast<std::uint32_t>(topology.recent.size()));
     for (const auto& command : topology.recent) out.raw(command);
+}
+
+void take_format_2(Reader& in, Topology& topology) {
+    topology.format = in.number<std::uint32_t>();
+    if (topology.format <= cluster_format_oldest || topology.format > cluster_format_newest) in.fail();
+    topology.retiring = in.number<std::uint64_t>();
+    const auto recent = in.number<std::uint32_t>();
+    if (recent > recent_commands_max) in.fail();
+    for (std::uint32_t at = 0; in.ok() && at < recent; ++at) topology.recent.push_back(in.array<16>());
 }
 
 void take_topology(Reader& in, Topology& topology) {
@@ -80,9 +94,6 @@ void take_topology(Reader& in, Topology& topology) {
     topology.next_group = in.number<std::uint64_t>();
     take_members(in, topology);
     take_shards(in, topology);
-    const auto recent = in.number<std::uint32_t>();
-    if (recent > recent_commands_max) in.fail();
-    for (std::uint32_t at = 0; in.ok() && at < recent; ++at) topology.recent.push_back(in.array<16>());
 }
 
 }  // namespace
@@ -104,6 +115,7 @@ const Member* Topology::member_at(const std::string& address) const {
 std::vector<std::uint8_t> encode_topology(const Topology& topology) {
     Writer out;
     put_topology(out, topology);
+    if (topology.format > cluster_format_oldest) put_format_2(out, topology);
     return std::move(out.bytes());
 }
 
@@ -111,6 +123,7 @@ Result<Topology> parse_topology(ByteView bytes) {
     Reader in(bytes);
     Topology topology;
     take_topology(in, topology);
+    if (!in.at_end()) take_format_2(in, topology);
     if (!in.ok() || !in.at_end()) return fail(ErrorCode::corruption, "a topology is malformed");
     return topology;
 }

@@ -16,6 +16,10 @@ namespace dvesp::codec {
 inline constexpr std::size_t members_max = 1024;
 inline constexpr std::size_t name_bytes_max = 255;
 inline constexpr std::size_t recent_commands_max = 1024;
+/// What nodes say to each other and write of themselves. A cluster speaks what all its members can: a node of a newer version
+/// starts with what the topology says and raises it once everybody has told that they can more (docs/formats/cluster.md).
+inline constexpr std::uint32_t cluster_format_oldest = 1;
+inline constexpr std::uint32_t cluster_format_newest = 2;
 
 enum class NodeRole : std::uint8_t { coordinator = 0, storage = 1, edge = 2 };
 
@@ -43,7 +47,10 @@ struct Topology {
     std::uint64_t next_group = 1;
     std::map<std::uint64_t, Member> members;
     std::map<std::uint64_t, ShardInfo> shards;
-    std::map<std::string, std::uint64_t> by_name;      ///< collection -> group
+    std::map<std::string, std::uint64_t> by_name;  ///< collection -> group
+    std::uint32_t format = cluster_format_oldest;
+    // since format 2
+    std::uint64_t retiring = 0;                        ///< a member that leaves with a damaged disk; 0 = none
     std::vector<std::array<std::uint8_t, 16>> recent;  ///< the last commands that were carried out, so that a retry is none
 
     [[nodiscard]] const ShardInfo* shard_of(const std::string& collection) const;

@@ -34,7 +34,7 @@ void ClusterNode::tick_boot() {
     }
     if (log_busy_ || !log_queue_.empty()) return;  // nobody hears a number that a crash could take back
     known_founders_[options_.address] = identity_.self;
-    if (!has_cluster()) found_cluster();
+    if (!has_cluster()) found_cluster(false);
     if (!topology_.members.empty()) return;
     for (const std::string& address : options_.join) {
         if (address != options_.address) send_boot(address, true);
@@ -59,25 +59,21 @@ void ClusterNode::receive_boot(ByteView bytes, bool is_question) {
         if (is_known || is_founder || !leads_topology() || replicas_.at(cluster::topology_group)->applied == 0) return;
         cluster::Command command;
         command.kind = cluster::CommandKind::add_member;
-        ports_.store.random->fill(command.request);
         command.member = {cluster::member_of(peer.self), peer.self.name, peer.self.address,
                           static_cast<codec::NodeRole>(std::min<std::uint8_t>(peer.self.role, 2))};
         if (topology_.members.contains(command.member.id)) return;
-        Replica& topology = *replicas_.at(cluster::topology_group);
-        topology.raft->propose(cluster::encode_command(command));
-        pump(topology);
-        return;
+        return propose_own(std::move(command));
     }
     if (peer.member == 0) {
         known_founders_[peer.self.address] = peer.self;
-        return found_cluster();
+        return found_cluster(false);
     }
     const auto& founders = peer.founders;
     if (std::find(founders.begin(), founders.end(), identity_.self) != founders.end()) {
         for (const cluster::Founder& founder : founders) known_founders_[founder.address] = founder;
         options_.join.clear();
         for (const cluster::Founder& founder : founders) options_.join.push_back(founder.address);
-        return found_cluster();
+        return found_cluster(true);
     }
     // The cluster exists without this node: it joins under an id of its own and waits for its peers' messages.
     identity_.member = cluster::member_of(identity_.self);
@@ -89,7 +85,8 @@ void ClusterNode::receive_boot(ByteView bytes, bool is_question) {
     for (const cluster::Founder& founder : founders) send_boot(founder.address, true);
 }
 
-void ClusterNode::found_cluster() {
+void ClusterNode::found_cluster(bool is_told) {
+    if (!options_.may_found && !is_told) return;
     if (identity_.self.nonce == 0 || log_busy_ || !log_queue_.empty()) return;
     known_founders_[options_.address] = identity_.self;
     std::set<std::string> addresses(options_.join.begin(), options_.join.end());

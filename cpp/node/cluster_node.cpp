@@ -17,6 +17,7 @@ constexpr std::size_t payload_retries_max = 1024;  // in one tick
 constexpr std::uint64_t forsaken_payload_ns = std::uint64_t{600} * 1000 * ns_per_ms;
 constexpr std::uint64_t checkpoint_ticks = 20;
 constexpr std::uint64_t ping_ticks = 10;
+constexpr std::uint64_t repair_ticks = 10;
 constexpr std::uint64_t silence_ns = 1'200 * ns_per_ms;  // twice the time between pings
 
 }  // namespace
@@ -41,10 +42,13 @@ Result<std::unique_ptr<ClusterNode>> ClusterNode::open(const NodePorts& ports, c
 }
 
 Result<void> ClusterNode::recover() {
+    scrub_due_ns_ = now_ns() + options_.scrub_ns;
+    for (const store::CollectionStatus& status : database_->status().collections) {
+        if (!status.damage.empty()) scrub_due_ns_ = 0;
+    }
     if (!database_->log_damages().empty()) {
         return fail(ErrorCode::corruption, database_->log_damages().front().file +
-                                               ": durable entries are damaged, so this node may not vote as before; move the "
-                                               "directory away and start again: the node fetches everything from its peers");
+                                               ": durable entries are damaged, so this node may not vote as before");
     }
     for (store::RecoveredFrame& recovered : database_->take_recovered()) {
         const codec::FrameView& view = recovered.frame->view;
@@ -60,9 +64,7 @@ Result<void> ClusterNode::recover() {
         }
     }
     if (!incomplete_.empty()) {
-        return fail(ErrorCode::corruption, database_->log_place() +
-                                               ": entries of a group are missing; move the directory away "
-                                               "and start again: the node fetches everything from its peers");
+        return fail(ErrorCode::corruption, database_->log_place() + ": entries of a group are missing");
     }
     if (has_cluster()) start_groups();
     return {};
@@ -82,6 +84,7 @@ Result<void> ClusterNode::fold(const cluster::NodeRecord& record) {
         }
         if (part.group == cluster::topology_group && !part.state.empty()) {
             DVESP_ASSIGN(topology_, codec::parse_topology(part.state));
+            if (topology_.format > options_.format) return fail(ErrorCode::invalid_argument, too_old());
             topology_at_truncation_ = topology_;
         }
         if (part.hard) state.hard = *part.hard;
@@ -136,6 +139,11 @@ void ClusterNode::tick() {
     }
     if (ticks_ % checkpoint_ticks == 0) checkpoint();
     if (ticks_ % ping_ticks == 0) ping();
+    if (ticks_ % repair_ticks == 0) {
+        scrub();
+        leave_for_repair();
+        raise_format();
+    }
     expire_commands();
     if (ticks_ % 10 == 0 && leads_topology() == false) tick_boot();
 }
@@ -163,9 +171,11 @@ bool ClusterNode::is_heard(cluster::MemberId member) {
 
 /// Every member hears of every other one, so that each can say who is there. It decides nothing: Raft has its own heartbeats.
 void ClusterNode::ping() {
+    codec::Writer out;
+    out.number(options_.format);
     for (const auto& [id, member] : topology_.members) {
         if (id == identity_.member) continue;
-        send_peer(id, static_cast<std::uint8_t>(PeerType::ping), 0, ports::Channel::control, {});
+        send_peer(id, static_cast<std::uint8_t>(PeerType::ping), 0, ports::Channel::control, out.bytes());
     }
 }
 

@@ -26,6 +26,9 @@ struct NodeOptions {
     std::uint32_t heartbeat_ticks = 2;
     std::uint64_t checkpoint_bytes = std::uint64_t{192} << 20;   ///< of log; then it is trimmed
     std::uint64_t retained_bytes_max = std::uint64_t{64} << 20;  ///< of one group's applied payloads
+    std::uint32_t format = codec::cluster_format_newest;         ///< the newest that this node speaks; tests speak older ones
+    bool may_found = true;                                       ///< false: its disk was in a cluster before, so it only joins
+    std::uint64_t scrub_ns = std::uint64_t{86'400} * 1'000'000'000;  ///< between two readings of everything; 0 = never
     store::DatabaseOptions database;
 };
 
@@ -43,6 +46,7 @@ struct NodeCounters {
     std::uint64_t payloads_requested = 0;
     std::uint64_t log_failures = 0;
     std::uint64_t elections_won = 0;
+    std::uint64_t scrubs = 0;
 };
 
 /// @threads every method in the core, but for those that say otherwise
@@ -67,6 +71,12 @@ class ClusterNode {
 
     /// Why the node must not go on, and starts again from what is on its disk; empty = it may.
     [[nodiscard]] const std::string& fatal() const noexcept { return fatal_; }
+    /// Of a node that must not go on: what is on its disk is of no use, it shall come back without it (os/set_aside.hpp).
+    [[nodiscard]] bool is_lost() const noexcept { return is_lost_; }
+    /// What was damaged on its disk when it was last read; empty = nothing.
+    [[nodiscard]] const std::string& damage() const noexcept { return damage_; }
+    /// What it knows of its cluster is on its disk.
+    [[nodiscard]] bool is_settled() const noexcept { return has_cluster() && !log_busy_ && log_queue_.empty(); }
     [[nodiscard]] bool has_cluster() const noexcept { return identity_.member != 0; }
     /// Every group that this node keeps knows a leader.
     [[nodiscard]] bool is_ready() const;
@@ -97,7 +107,8 @@ class ClusterNode {
     // ---- cluster_boot.cpp: becoming a cluster
     void tick_boot();
     void receive_boot(ByteView bytes, bool is_question);
-    void found_cluster();
+    /// @param is_told a member says that this node is a founder
+    void found_cluster(bool is_told);
     /// @param is_question the other shall tell about itself
     void send_boot(const std::string& address, bool is_question);
 
@@ -178,10 +189,19 @@ class ClusterNode {
     void handle_read(Incoming incoming);
     void run_read(Incoming incoming, std::shared_ptr<store::Collection> collection, ReadGrant grant);
 
+    // ---- cluster_scrub.cpp: damage found and mended
+    void scrub();
+    void leave_for_repair();
+    void receive_retire(cluster::MemberId from);
+
     // ---- cluster_topology.cpp
     void handle_topology(Incoming incoming);
     void propose_command(cluster::Command command, Incoming incoming);
     void apply_topology(const cluster::RaftEntry& entry);
+    /// Proposes a command of the node's own. @pre leads_topology()
+    void propose_own(cluster::Command command);
+    void raise_format();
+    [[nodiscard]] std::string too_old() const;
     void follow_topology();
     void reconcile(Replica& replica);
     [[nodiscard]] std::vector<std::uint64_t> wanted_voters(const Replica& replica) const;
@@ -214,11 +234,16 @@ class ClusterNode {
     std::map<std::string, cluster::Founder> known_founders_;                 ///< by address, before there is a cluster
     std::map<cluster::MemberId, std::string> peer_addresses_;  ///< of members, as they said, before there is a topology
     std::map<cluster::MemberId, std::uint64_t> heard_ns_;      ///< of members: when last
+    std::map<cluster::MemberId, std::uint32_t> formats_;       ///< of members: the newest that they speak
     std::unique_ptr<Arrival> arrival_;                         ///< a snapshot whose files are fetched, one at a time
     std::deque<LogItem> log_queue_;
     bool log_busy_ = false;
     bool log_failed_ = false;
     std::string fatal_;
+    bool is_lost_ = false;
+    std::string damage_;
+    bool is_scrubbing_ = false;
+    std::uint64_t scrub_due_ns_ = 0;  ///< 0 = at once: there is evidence of damage
     std::uint64_t log_retry_ns_ = 0;
     std::uint64_t last_hlc_ = 0;
     std::uint64_t next_read_ = 1;

@@ -157,7 +157,7 @@ void ClusterNode::receive(std::shared_ptr<AlignedBuffer> bytes, std::size_t size
     }
     const PeerHead head = load_peer_head(bytes->data());
     const ByteView body = ByteView(bytes->data(), size).subspan(peer_head_bytes);
-    if (head.from != 0) heard_ns_[head.from] = now_ns();
+    if (topology_.members.contains(head.from)) heard_ns_[head.from] = now_ns();
     switch (static_cast<PeerType>(head.type)) {
         case PeerType::raft:
             return receive_raft(head.group, head.from, bytes, body);
@@ -168,7 +168,12 @@ void ClusterNode::receive(std::shared_ptr<AlignedBuffer> bytes, std::size_t size
         case PeerType::boot:
             return receive_boot(body, head.group != 0);
         case PeerType::ping:
-            return;  // heard_ns_ knows it now
+            if (topology_.members.contains(head.from) && body.size() >= 4) {
+                formats_[head.from] = codec::load<std::uint32_t>(body.data());
+            }
+            return;
+        case PeerType::retire:
+            return receive_retire(head.from);
         case PeerType::file_request:
             return receive_file_request(head.from, head.group, body);
         case PeerType::file_part:

@@ -96,11 +96,13 @@ void ClusterNode::handle_read(Incoming incoming) {
 void ClusterNode::run_read(Incoming incoming, std::shared_ptr<store::Collection> collection, ReadGrant grant) {
     auto shared = std::make_shared<Incoming>(std::move(incoming));
     auto answer = std::make_shared<ports::Message>();
+    auto is_damaged = std::make_shared<bool>(false);
     ports_.lanes->run(
         ports::Lane::pool,
-        [this, shared, collection, grant, answer] {
+        [this, shared, collection, grant, answer, is_damaged] {
             ReadAnswer read = answer_read(*database_, cursors_, collection, shared->request);
             if (!read.error.ok()) {
+                *is_damaged = read.error.error().code == ErrorCode::corruption;
                 *answer = message_of(codec::reply_of(read.error.error()));
                 return;
             }
@@ -109,7 +111,10 @@ void ClusterNode::run_read(Incoming incoming, std::shared_ptr<store::Collection>
             read.reply.nodes_queried = grant.nodes;
             *answer = message_of(read.reply, read.keep);
         },
-        [shared, answer] { shared->respond(std::move(*answer)); });
+        [this, shared, answer, is_damaged] {
+            if (*is_damaged) scrub_due_ns_ = 0;
+            shared->respond(std::move(*answer));
+        });
 }
 
 }  // namespace dvesp::node

@@ -110,7 +110,11 @@ void ClusterNode::watch_snapshots(Replica& replica) {
 void ClusterNode::receive_snapshot(Replica& replica, cluster::MemberId from, const cluster::PeekedMessage& message,
                                    std::shared_ptr<const void> keep, ByteView bytes) {
     if (replica.id == cluster::topology_group) {
-        if (!codec::parse_topology(message.snapshot_data).ok()) return;
+        const auto topology = codec::parse_topology(message.snapshot_data);
+        if (!topology.ok() || topology->format > options_.format) {
+            ++counters_.refused_messages;
+            return;
+        }
         replica.raft->step(bytes);
         return pump(replica);
     }

@@ -144,11 +144,38 @@ void ClusterNode::propose_command(cluster::Command command, Incoming incoming) {
     pump(topology);
 }
 
+void ClusterNode::propose_own(cluster::Command command) {
+    Replica& topology = *replicas_.at(cluster::topology_group);
+    ports_.store.random->fill(command.request);
+    topology.raft->propose(cluster::encode_command(command));
+    pump(topology);
+}
+
+/// Once every member has said that it speaks more than the cluster does, the cluster does too; there is no way back.
+void ClusterNode::raise_format() {
+    if (!leads_topology() || topology_.format >= options_.format) return;
+    const bool all_can = std::all_of(topology_.members.begin(), topology_.members.end(), [this](const auto& item) {
+        const auto told = formats_.find(item.first);
+        return item.first == identity_.member || (told != formats_.end() && told->second > topology_.format);
+    });
+    if (!all_can) return;
+    cluster::Command command;
+    command.kind = cluster::CommandKind::raise_format;
+    command.group = topology_.format + 1;
+    propose_own(std::move(command));
+}
+
+std::string ClusterNode::too_old() const {
+    return "the cluster speaks format " + std::to_string(topology_.format) + ", this node only format " +
+           std::to_string(options_.format) + ": install the version that the other nodes have";
+}
+
 void ClusterNode::apply_topology(const cluster::RaftEntry& entry) {
     if (entry.data.empty()) return;
     const auto command = cluster::parse_command(entry.data);
     if (!command.ok()) return;  // written by a newer version; this one keeps what it knows
     const auto outcome = cluster::apply_command(topology_, *command);
+    if (topology_.format > options_.format) fatal_ = too_old();
     if (outcome.ok()) follow_topology();
     const auto waiting = commands_.find(command->request);
     if (waiting == commands_.end()) return;

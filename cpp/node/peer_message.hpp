@@ -15,7 +15,8 @@ enum class PeerType : std::uint8_t {
     boot = 4,
     file_request = 5,
     file_part = 6,
-    ping = 7
+    ping = 7,
+    retire = 8  ///< since format 2: a member with a damaged disk asks the leader of the topology for leave
 };
 inline constexpr std::size_t peer_head_bytes = codec::envelope_bytes;
 

@@ -170,14 +170,19 @@ Result<RemoteAnswer> RemoteStore::write(codec::Request request) {
 
 Result<RemoteAnswer> RemoteStore::read(codec::Request request) {
     const std::string key(request.collection);
-    if (request.level == codec::Level::all) return read_all(request);
+    if (request.level == codec::Level::all) return read_replicas(request, true);
     if (request.level == codec::Level::one) {
         const std::scoped_lock lock(mutex_);
         request.session_index = router_.session_index(key);
     }
     auto answer = run(request, key, false);
-    if (answer.ok() && answer->reply.code != 0) return codec::error_of(answer->reply);
-    return answer;
+    if (!answer.ok() || answer->reply.code == 0) return answer;
+    const bool is_damaged = answer->reply.code == static_cast<std::uint16_t>(ErrorCode::corruption);
+    if (is_damaged && (request.op == codec::Op::search || request.op == codec::Op::get)) {  // others have it whole
+        auto whole = read_replicas(request, false);
+        if (whole.ok()) return whole;
+    }
+    return codec::error_of(answer->reply);
 }
 
 /// Whether replicas at one index owe the same answer: the rows are the same, the graphs that replicas build over them are not
@@ -193,8 +198,9 @@ bool agree(const codec::Reply& one, const codec::Reply& other) {
                                         one.distances == other.distances && one.count == other.count);
 }
 
-/// Every replica at the index that a majority vouches for now, or later; where they disagree, ALL is not what was reached.
-Result<RemoteAnswer> RemoteStore::read_all(codec::Request request) {
+/// Replicas at the index that a majority vouches for now, or later, until one has answered or all: where those disagree, ALL
+/// is not what was reached.
+Result<RemoteAnswer> RemoteStore::read_replicas(codec::Request request, bool asks_all) {
     const std::string key(request.collection);
     codec::Request question;
     question.op = codec::Op::read_index;
@@ -228,9 +234,14 @@ Result<RemoteAnswer> RemoteStore::read_all(codec::Request request) {
             router_.raise_session(key, answer->reply.index);
             do_agree = do_agree && (!best || !is_comparable(request) || agree(best->reply, answer->reply));
             if (!best) best = std::move(*answer);
+            if (!asks_all) break;
         }
     }
     if (!best) return last;
+    if (!asks_all) {
+        best->reply.nodes_queried = index.reply.nodes_queried;
+        return std::move(*best);
+    }
     best->reply.nodes_queried = answered;
     best->is_level_reached = answered == replicas.size() && do_agree;
     return std::move(*best);

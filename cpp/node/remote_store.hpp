@@ -47,7 +47,7 @@ class RemoteStore {
   private:
     struct Attempts;
     Result<RemoteAnswer> run(codec::Request& request, const std::string& key, bool is_write);
-    Result<RemoteAnswer> read_all(codec::Request request);
+    Result<RemoteAnswer> read_replicas(codec::Request request, bool asks_all);
     Result<RemoteAnswer> ask_patiently(const std::string& address, const codec::Request& request);
     std::string choose(const codec::Request& request, const std::string& key, std::uint32_t attempt);
     Result<RemoteAnswer> ask(const std::string& address, const codec::Request& request, std::uint64_t timeout_ms);

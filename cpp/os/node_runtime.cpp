@@ -126,8 +126,8 @@ void PeerLink::run() {
     }
 }
 
-NodeRuntime::NodeRuntime(std::shared_ptr<TlsContext> client_tls, std::function<void(const std::string&)> on_fatal)
-    : tls_(std::move(client_tls)), on_fatal_(std::move(on_fatal)) {}
+NodeRuntime::NodeRuntime(std::shared_ptr<TlsContext> client_tls, NodeHooks hooks)
+    : tls_(std::move(client_tls)), hooks_(std::move(hooks)) {}
 
 NodeRuntime::~NodeRuntime() { static_cast<void>(stop().ok()); }
 
@@ -161,11 +161,21 @@ void NodeRuntime::run_core() {
         const auto now = std::chrono::steady_clock::now();
         if (now >= next_tick) {
             node_->tick();
-            if (!node_->fatal().empty() && on_fatal_) std::exchange(on_fatal_, nullptr)(node_->fatal());
+            tell();
             next_tick = std::max(next_tick + std::chrono::milliseconds(tick_ms_), now);
         }
         lock.lock();
     }
+}
+
+void NodeRuntime::tell() {
+    if (!node_->fatal().empty() && hooks_.on_fatal) std::exchange(hooks_.on_fatal, nullptr)(node_->fatal(), node_->is_lost());
+    const codec::Topology& topology = node_->topology();
+    if (!hooks_.on_members || !node_->is_settled() || topology.members.empty() || topology.epoch + 1 == told_epoch_) return;
+    told_epoch_ = topology.epoch + 1;
+    std::vector<std::string> addresses;
+    for (const auto& [id, member] : topology.members) addresses.push_back(member.address);
+    pool_->post([this, addresses = std::move(addresses)] { hooks_.on_members(addresses); });
 }
 
 void NodeRuntime::post(std::function<void()> work) {

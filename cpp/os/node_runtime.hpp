@@ -53,10 +53,15 @@ class PeerLink {
     std::thread thread_;
 };
 
+/// What the node has to say to whom runs it; called in the core, and must not wait for it.
+struct NodeHooks {
+    std::function<void(const std::string& why, bool is_lost)> on_fatal;         ///< once: ClusterNode::fatal, is_lost
+    std::function<void(const std::vector<std::string>& addresses)> on_members;  ///< of the cluster, durably known; in a lane
+};
+
 class NodeRuntime final : public ports::Network, public ports::Lanes {
   public:
-    /// @param on_fatal called once, in the core, when the node must not go on (ClusterNode::fatal)
-    NodeRuntime(std::shared_ptr<TlsContext> client_tls, std::function<void(const std::string&)> on_fatal);
+    NodeRuntime(std::shared_ptr<TlsContext> client_tls, NodeHooks hooks);
     ~NodeRuntime() override;
 
     /// Opens the node's store in `files` and starts its core. @errors as ClusterNode::open
@@ -79,6 +84,7 @@ class NodeRuntime final : public ports::Network, public ports::Lanes {
 
   private:
     void run_core();
+    void tell();
 
     std::shared_ptr<TlsContext> tls_;
     std::unique_ptr<ports::Files> files_;
@@ -86,7 +92,8 @@ class NodeRuntime final : public ports::Network, public ports::Lanes {
     std::unique_ptr<ports::Random> random_;
     std::unique_ptr<ports::Executor> executor_;
     std::unique_ptr<node::ClusterNode> node_;
-    std::function<void(const std::string&)> on_fatal_;
+    NodeHooks hooks_;
+    std::uint64_t told_epoch_ = 0;  ///< of the topology whose members were told
     std::uint32_t tick_ms_ = 50;
 
     std::mutex mutex_;  ///< guards core_queue_ and is_stopped_

@@ -56,6 +56,9 @@ struct ClusterWorld::Node {
     explicit Node(std::uint64_t disk_seed) : disk(std::make_unique<Disk>(disk_seed)) {}
     std::unique_ptr<Disk> disk;
     Clock clock;
+    bool was_member = false;  ///< what is on its disk says so
+    bool is_rotten = false;   ///< bits of its disk were turned
+    std::uint32_t format = codec::cluster_format_newest;
     std::uint64_t life = 0;  ///< counts starts and crashes: work of an earlier life is dropped
     std::uint64_t paused_until_ns = 0;
     std::unique_ptr<ports::Files> files;
@@ -139,7 +142,10 @@ Result<ports::RpcAnswer> ClusterWorld::ClientRpc::call(const std::string& addres
 
 ClusterWorld::ClusterWorld(std::uint64_t seed, const ClusterOptions& options) : prng_(seed), options_(options) {
     for (std::uint32_t node = 0; node < options_.nodes; ++node) nodes_.push_back(std::make_unique<Node>(prng_.next()));
-    for (std::uint32_t node = 0; node < options_.nodes; ++node) start(node);
+    for (std::uint32_t node = 0; node < options_.nodes; ++node) {
+        if (((options_.old_nodes >> node) & 1) != 0) set_format(node, codec::cluster_format_oldest);
+        start(node);
+    }
 }
 
 ClusterWorld::~ClusterWorld() {
@@ -220,28 +226,45 @@ void ClusterWorld::start(std::uint32_t index) {
     ports.store = {target.files.get(), &target.clock, target.random.get(), target.executor.get()};
     ports.network = target.network.get();
     ports.lanes = target.lanes.get();
+    options.scrub_ns = options_.scrub_ns;
+    options.format = target.format;
+    options.may_found = !target.was_member;
     auto opened = node::ClusterNode::open(ports, options);
     if (!opened.ok()) {
+        target.disk->end_process();
+        if (opened.error().code == ErrorCode::corruption && target.is_rotten) return set_aside(index);
         // What a disk refuses for a moment is tried again, as a supervisor would; anything else no node should ever say.
         if (opened.error().code != ErrorCode::io_failed) broken_ = options.address + ": " + opened.error().message;
-        target.disk->end_process();
-        after(start_retry_ns, [this, index] {
-            if (!is_up(index)) start(index);
-        });
-        return;
+        return start_later(index);
     }
     target.node = std::move(*opened);
     at_node(index, now_ns_ + prng_.below(50 * ns_per_ms), [this, index] { tick(index); });
 }
 
+void ClusterWorld::start_later(std::uint32_t index) {
+    after(start_retry_ns, [this, index] {
+        if (!is_up(index)) start(index);
+    });
+}
+
+/// As dvesp-node does with a damaged disk: it starts again without one, and joins.
+void ClusterWorld::set_aside(std::uint32_t index) {
+    ++set_aside_count_;
+    note(index + 3000);
+    lose_disk(index);
+    nodes_[index]->was_member = true;
+    start_later(index);
+}
+
 void ClusterWorld::tick(std::uint32_t index) {
     Node& target = *nodes_[index];
     target.node->tick();
-    if (!target.node->fatal().empty()) {  // its supervisor starts it again
-        crash(index, Death::process);
-        return after(start_retry_ns, [this, index] {
-            if (!is_up(index)) start(index);
-        });
+    target.was_member = target.was_member || target.node->is_settled();
+    if (!target.node->fatal().empty()) {
+        if (target.node->is_lost() && !target.is_rotten) broken_ = address(index) + ": " + target.node->fatal();
+        if (target.node->is_lost()) return set_aside(index);
+        crash(index, Death::process);  // its supervisor starts it again
+        return start_later(index);
     }
     while (target.executor->help()) continue;
     at_node(index, now_ns_ + 50 * ns_per_ms, [this, index] { tick(index); });
@@ -268,7 +291,21 @@ void ClusterWorld::crash(std::uint32_t index, Death death) {
 void ClusterWorld::lose_disk(std::uint32_t index) {
     crash(index, Death::process);
     nodes_[index]->disk = std::make_unique<Disk>(prng_.next());
+    nodes_[index]->was_member = nodes_[index]->is_rotten = false;
 }
+
+void ClusterWorld::rot(std::uint32_t index) {
+    Disk& disk = *nodes_[index]->disk;
+    std::vector<std::string> paths = disk.paths();
+    std::erase_if(paths, [&](const std::string& path) { return disk.contents(path).empty(); });
+    if (paths.empty()) return;
+    const std::string& path = paths[prng_.below(paths.size())];
+    disk.flip_bit(path, prng_.below(8 * disk.contents(path).size()));
+    nodes_[index]->is_rotten = true;
+}
+
+bool ClusterWorld::is_rotten(std::uint32_t node) const { return nodes_[node]->is_rotten; }
+void ClusterWorld::set_format(std::uint32_t node, std::uint32_t format) { nodes_[node]->format = format; }
 
 void ClusterWorld::pause(std::uint32_t node, std::uint64_t duration_ns) {
     nodes_[node]->paused_until_ns = now_ns_ + duration_ns;

@@ -29,6 +29,8 @@ struct ClusterOptions {
     store::DatabaseOptions database;
     std::uint64_t checkpoint_bytes = std::uint64_t{1} << 20;
     std::uint64_t retained_bytes_max = std::uint64_t{64} << 10;
+    std::uint64_t scrub_ns = 0;   ///< 0 = never
+    std::uint32_t old_nodes = 0;  ///< bit i: node i speaks the oldest format until set_format
 };
 
 /// @threads one
@@ -56,12 +58,20 @@ class ClusterWorld {
     void crash(std::uint32_t node, Death death);
     /// The disk is gone too: what starts next is empty.
     void lose_disk(std::uint32_t node);
+    /// Turns one bit of one of its files.
+    void rot(std::uint32_t node);
+    /// It still has the disk that rotted.
+    [[nodiscard]] bool is_rotten(std::uint32_t node) const;
     [[nodiscard]] bool is_up(std::uint32_t node) const;
     void pause(std::uint32_t node, std::uint64_t duration_ns);
     void jump_clock(std::uint32_t node, std::int64_t wall_ms);
     [[nodiscard]] Disk& disk(std::uint32_t node);
     [[nodiscard]] node::ClusterNode* node(std::uint32_t node);
     [[nodiscard]] std::string address(std::uint32_t node) const;
+    /// How often a node gave up a damaged disk.
+    [[nodiscard]] std::uint64_t set_aside_count() const noexcept { return set_aside_count_; }
+    /// Speaks an older format from its next start on.
+    void set_format(std::uint32_t node, std::uint32_t format);
     /// The error with which a node could not start; empty = none did.
     [[nodiscard]] const std::string& broken() const noexcept { return broken_; }
 
@@ -100,6 +110,8 @@ class ClusterWorld {
     /// In this life of the node, and when it is not paused.
     void at_node(std::uint32_t node, std::uint64_t time_ns, std::function<void()> work);
     void tick(std::uint32_t node);
+    void start_later(std::uint32_t node);
+    void set_aside(std::uint32_t node);
     void deliver(std::uint32_t from, std::uint32_t to, ports::Channel channel, const ports::Message& message);
     void note(std::uint64_t what);
     std::uint32_t index_of(const std::string& address) const;
@@ -116,6 +128,7 @@ class ClusterWorld {
     std::map<std::pair<std::uint32_t, std::uint32_t>, bool> cuts_;
     std::map<std::tuple<std::uint32_t, std::uint32_t, int>, std::uint64_t> last_delivery_;
     std::string broken_;
+    std::uint64_t set_aside_count_ = 0;
 };
 
 }  // namespace dvesp::sim

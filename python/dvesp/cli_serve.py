@@ -32,6 +32,9 @@ def add_commands(commands: Commands) -> None:
     serve.add_argument("--tls-cert", metavar="FILE")
     serve.add_argument("--tls-key", metavar="FILE")
     serve.add_argument("--token-file", metavar="FILE", help="lines of bearer tokens that REST accepts")
+    serve.add_argument(
+        "--scrub-seconds", metavar="N", help="everything on the disk is read and checked this often; default: a day"
+    )
     serve.add_argument("--insecure", action="store_true", help="plain HTTP without certificates, on loopback alone")
 
 
@@ -81,4 +84,4 @@ def node_arguments(options: argparse.Namespace) -> list[str]:
 
 
 _TLS = ("tls_ca", "tls_cert", "tls_key")
-_PASSED = ("data", "listen", "advertise", "join", "node_id", "role", *_TLS, "token_file")
+_PASSED = ("data", "listen", "advertise", "join", "node_id", "role", *_TLS, "token_file", "scrub_seconds")

@@ -10,10 +10,18 @@ from .cli_common import UsageError
 
 __all__ = ["read_config"]
 
-_PATH, _TEXT, _LIST, _ROLE = "path", "text", "list", "role"
+_PATH, _TEXT, _LIST, _ROLE, _COUNT = "path", "text", "list", "role", "count"
 _ROLES = ("storage", "coordinator", "edge")
 _KEYS = {
-    "node": {"data": _PATH, "listen": _TEXT, "advertise": _TEXT, "join": _LIST, "node_id": _TEXT, "role": _ROLE},
+    "node": {
+        "data": _PATH,
+        "listen": _TEXT,
+        "advertise": _TEXT,
+        "join": _LIST,
+        "node_id": _TEXT,
+        "role": _ROLE,
+        "scrub_seconds": _COUNT,
+    },
     "tls": {"ca": _PATH, "cert": _PATH, "key": _PATH},
     "rest": {"token_file": _PATH},
 }
@@ -69,6 +77,10 @@ def _value(where: str, kind: str, value: Any) -> str:
         if not isinstance(value, list) or not value or not all(_is_text(one) and "," not in one for one in value):
             raise UsageError(f'{where} is {value!r} but must be a list of addresses such as ["node1:7000", "node2:7000"]')
         return ",".join(value)
+    if kind == _COUNT:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32:
+            raise UsageError(f"{where} is {value!r} but must be a whole number from 0")
+        return str(value)
     if not _is_text(value):
         raise UsageError(f"{where} is {value!r} but must be a non-empty string")
     if kind == _ROLE and value not in _ROLES:

@@ -20,6 +20,10 @@ def planted(name: str, file: str, search: str, replace: str, *more: tuple[str, s
     return Mutant(name, file, search, replace, PROGRAMS, more, SEEDS)
 
 
+def planted_rot(name: str, file: str, search: str, replace: str, *more: tuple[str, str]) -> Mutant:
+    return Mutant(name, file, search, replace, ("cluster_sim_flips",), more, 4)
+
+
 MUTANTS = [
     planted(
         "steps an append whose payloads are not there",
@@ -157,6 +161,54 @@ MUTANTS = [
         "    out.index = manifest.collections.front().applied_log_seq;",
         "    out.index = manifest.collections.front().applied_log_seq;\n"
         "    for (auto& segment : manifest.collections.front().segments) segment.dead.clear();",
+    ),
+    planted_rot("damage that a scrub finds is not mended", "node/cluster_scrub.cpp", "damage_ = *found;", ""),
+    planted_rot(
+        "two members leave at once to be mended",
+        "cluster/topology_machine.cpp",
+        "if (topology.retiring != 0 && topology.retiring != command.member.id) {",
+        "if (topology.retiring == ~std::uint64_t{0}) {",
+        ("topology.retiring = command.member.id;", "topology.retiring = 0;"),
+    ),
+    planted_rot(
+        "a damaged log is taken as it is", "node/cluster_node.cpp", "if (!database_->log_damages().empty()) {", "if (false) {"
+    ),
+    planted(
+        "the format is raised while a member is old",
+        "node/cluster_topology.cpp",
+        "(told != formats_.end() && told->second > topology_.format);",
+        "(told != formats_.end());",
+    ),
+    planted(
+        "a lost leadership's writes are said to be not done",
+        "node/cluster_writes.cpp",
+        "if (!job->is_answered) send_on(job->incoming, &replica, true);",
+        "if (!job->is_answered) send_on(job->incoming, &replica, false);",
+    ),
+    planted(
+        "term and vote are not read from the log",
+        "node/cluster_node.cpp",
+        "if (part.hard) state.hard = *part.hard;",
+        "",
+    ),
+    planted(
+        "entries of a later record do not replace those before them",
+        "node/cluster_node.cpp",
+        "state.entries.resize(entry.index - state.truncated_index - 1);",
+        "if (entry.index <= last) continue;",
+    ),
+    planted(
+        "a truncated log forgets its members",
+        "node/cluster_apply.cpp",
+        "replica.members_at_truncation = replica.member_changes.front().second;",
+        "",
+    ),
+    planted(
+        "a snapshot is put in place while batches are applied",
+        "node/cluster_snapshots.cpp",
+        "if (is_whole && target != replicas_.end() && target->second->is_applying) {",
+        "if (false) {",
+        ("if (arrival_ || replica.is_applying || ", "if (arrival_ || "),
     ),
 ]
 

@@ -1,6 +1,8 @@
 /// tests/cluster_sim/story.cpp - faults, peace and checks; what clients do is in story_clients.cpp.
 #include "cluster_sim/story.hpp"
 
+#include "cluster_sim/rows.hpp"
+
 #include <cstdio>
 
 #include "store/cursor.hpp"
@@ -28,6 +30,8 @@ sim::ClusterOptions draw_options(Prng& prng) {
     options.database.index_rows_min = 1U << 20;
     options.checkpoint_bytes = std::uint64_t{1} << (18 + prng.below(4));
     options.retained_bytes_max = std::uint64_t{8} << (10 + prng.below(6));
+    options.old_nodes = prng.chance(0.7) ? 0 : static_cast<std::uint32_t>(prng.below(32));
+    options.scrub_ns = 3'000 * ns_per_ms;
     return options;
 }
 
@@ -65,6 +69,7 @@ std::string Story::run() {
     world_.after((peace_ms - probe_ms) * ns_per_ms, [this] { probe(); });
     world_.run_until((start_ms + story_ms + peace_ms) * ns_per_ms);
     tally_.events = world_.event_count();
+    tally_.repairs = world_.set_aside_count();
     tally_.digest = world_.digest();
     return check();
 }
@@ -87,6 +92,8 @@ void Story::schedule_fault() {
 void Story::down(std::uint32_t node, sim::ClusterWorld::Death death) {
     if (!world_.is_up(node)) return;
     world_.crash(node, death);
+    if (prng_.chance(0.3))
+        world_.set_format(node, codec::cluster_format_newest);  // a rolling upgrade, one node after the other
     const std::uint64_t away = (50 + prng_.below(5000)) * ns_per_ms;
     quiet_from_ns_ = std::max(quiet_from_ns_, world_.now_ns() + away);
     world_.after(away, [this, node] {
@@ -118,7 +125,7 @@ void Story::fill_disk(std::uint32_t node) {
 /// A node loses its disk while another lags and the third, which has everything, goes away for a moment: if the empty node
 /// voted as before, the two that are left would agree without what was acknowledged.
 void Story::forget() {
-    bool is_whole = options_.nodes == 3 && world_.now_ns() > disk_lost_ns_ + 15'000 * ns_per_ms;
+    bool is_whole = options_.nodes == 3 && is_sound(options_.nodes) && world_.now_ns() > disk_lost_ns_ + 15'000 * ns_per_ms;
     for (std::uint32_t node = 0; node < options_.nodes; ++node) is_whole = is_whole && world_.is_up(node);
     if (!is_whole || world_.now_ns() < quiet_from_ns_ + 3'000 * ns_per_ms) return;
     const auto lost = static_cast<std::uint32_t>(prng_.below(3));
@@ -142,6 +149,24 @@ void Story::forget() {
     });
 }
 
+/// No disk rots but, at most, that of `but`: two at once are a majority of three.
+bool Story::is_sound(std::uint32_t but) const {
+    for (std::uint32_t node = 0; node < options_.nodes; ++node) {
+        if (node != but && world_.is_rotten(node)) return false;
+    }
+    return true;
+}
+
+/// Bits of one node's disk turn, seen at once, when it is scrubbed, or when the node starts.
+void Story::rot(std::uint32_t node) {
+    if (!is_calm() || !is_sound(node)) return;
+    const std::uint64_t bits = 1 + prng_.below(8);
+    for (std::uint64_t bit = 0; bit < bits; ++bit) world_.rot(node);
+    tally_.flips += bits;
+    quiet_from_ns_ = world_.now_ns() + 5'000 * ns_per_ms;
+    if (prng_.chance(0.5)) down(node, sim::ClusterWorld::Death::process);
+}
+
 void Story::fault() {
     using Death = sim::ClusterWorld::Death;
     ++tally_.faults;
@@ -155,6 +180,7 @@ void Story::fault() {
         return;
     }
     if (choice < 65) return partition();
+    if (choice < 69) return rot(node);
     if (choice < 77) return world_.pause(node, (100 + prng_.below(4000)) * ns_per_ms);
     if (choice < 85) return world_.disk(node).fail_at(1 + prng_.below(20));
     if (choice < 90) {
@@ -164,7 +190,7 @@ void Story::fault() {
     if (choice < 95) return world_.jump_clock(node, static_cast<std::int64_t>(prng_.below(20'000)) - 10'000);
     if (prng_.chance(0.5)) return fill_disk(node);
     if (prng_.chance(0.5)) return forget();
-    if (!is_calm()) return;
+    if (!is_calm() || !is_sound(node)) return;
     trace("disk of node " + std::to_string(node) + " is lost");
     world_.lose_disk(node);
     quiet_from_ns_ = world_.now_ns() + 5'000 * ns_per_ms;
@@ -183,6 +209,7 @@ void Story::make_peace() {
         world_.pause(node, 0);
         // A node whose disk lost power under it goes on with a mount that answers nothing: its process ends too.
         world_.crash(node, sim::ClusterWorld::Death::process);
+        world_.set_format(node, codec::cluster_format_newest);
         world_.after(10 * ns_per_ms, [this, node] {
             if (!world_.is_up(node)) world_.start(node);
         });
@@ -230,25 +257,13 @@ std::string Story::check() {
             if (!wrong.empty()) return wrong;
         }
     }
-    std::string wrong = check_replicas();
-    return wrong.empty() ? check_rows() : wrong;
-}
-
-/// Everything a replica holds, as text: two replicas at one index must not differ in a byte.
-std::string contents_of(const store::Collection& collection) {
-    auto cursor = store::Cursor::open(collection.snapshot(), std::nullopt, std::nullopt, store::OnDamage::raise);
-    if (!cursor.ok()) return "unreadable: " + cursor.error().message;
-    std::string out;
-    while (true) {
-        const auto rows = (*cursor)->next(1000);
-        if (!rows.ok()) return "unreadable: " + rows.error().message;
-        if (rows->empty()) return out;
-        for (const store::RowView& row : *rows) {
-            out += row.id;
-            out += ' ' + std::to_string(row.version) + ' ' + std::string(text_of(row.metadata)) + '\n';
-            out.append(reinterpret_cast<const char*>(row.vector), collection.config().dimension * sizeof(float));
+    for (std::uint32_t node = 0; node < options_.nodes; ++node) {
+        if (world_.is_up(node) && world_.node(node)->topology().format != codec::cluster_format_newest) {
+            return "node " + std::to_string(node) + " still speaks an older format";
         }
     }
+    std::string wrong = check_replicas();
+    return wrong.empty() ? check_rows() : wrong;
 }
 
 std::string Story::check_replicas() {

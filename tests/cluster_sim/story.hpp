@@ -16,6 +16,8 @@ struct StoryTally {
     std::uint64_t acknowledged = 0;
     std::uint64_t unknown = 0;
     std::uint64_t faults = 0;
+    std::uint64_t flips = 0;
+    std::uint64_t repairs = 0;  ///< nodes that gave up a damaged disk
     std::uint64_t events = 0;
     std::uint64_t digest = 0;
 };
@@ -47,6 +49,8 @@ class Story {
     void partition();
     void fill_disk(std::uint32_t node);
     void forget();
+    void rot(std::uint32_t node);
+    [[nodiscard]] bool is_sound(std::uint32_t but) const;
     void probe();
     [[nodiscard]] bool is_calm() const;
 

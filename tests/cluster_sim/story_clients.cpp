@@ -1,74 +1,17 @@
 /// tests/cluster_sim/story_clients.cpp - what the clients of a story do, and what they remember of it.
+#include "cluster_sim/rows.hpp"
 #include "cluster_sim/story.hpp"
-#include "codec/cbor.hpp"
 
 namespace dvesp::test {
 namespace {
 
 constexpr std::uint64_t ns_per_ms = 1'000'000;
-constexpr std::uint32_t dimension = 8;
 constexpr int keys = 6, group_rows = 5;
 constexpr int clients_count = 4;  // the probe is one more
-constexpr std::uint32_t timeout_ms = 3000;
-
-/// A row whose metadata and vector both say `value`.
-struct Row {
-    std::vector<std::uint8_t> metadata;
-    std::vector<float> vector;
-    explicit Row(std::uint64_t value) : vector(dimension, 1.0F) {
-        codec::Writer out;
-        codec::cbor::write_map(out, 1);
-        codec::cbor::write_text(out, "v");
-        codec::cbor::write_unsigned(out, value);
-        metadata = std::move(out.bytes());
-        vector[0] = static_cast<float>(value);
-    }
-};
-
-/// What a read row says; 0 when its two halves do not agree.
-std::uint64_t value_of(const codec::Reply& reply, std::size_t row) {
-    const auto found = codec::cbor::find(reply.metadata[row], "v");
-    if (!found) return 0;
-    codec::Reader in(*found);
-    const codec::cbor::Item item = codec::cbor::read(in);
-    return static_cast<float>(item.magnitude) == reply.vectors[row * dimension] ? item.magnitude : 0;
-}
-
-codec::Request request_of(node::RemoteStore& store, codec::Op op, codec::Level level) {
-    codec::Request request;
-    request.op = op;
-    request.level = level;
-    request.collection = "c";
-    request.timeout_ms = timeout_ms;
-    store.draw_key(request);
-    return request;
-}
 
 Outcome outcome_of(const Result<node::RemoteAnswer>& answer) {
     if (answer.ok()) return answer->reply.status == codec::WriteStatus::failed ? Outcome::not_done : Outcome::done;
     return answer.error().code == ErrorCode::timeout ? Outcome::unknown : Outcome::not_done;
-}
-
-/// A batch of rows that all say `value`.
-Result<node::RemoteAnswer> put(node::RemoteStore& store, const std::vector<std::string>& ids, std::uint64_t value,
-                               bool is_fresh, codec::Level level) {
-    const Row row(value);
-    std::vector<float> vectors;
-    codec::Request request = request_of(store, codec::Op::write, level);
-    for (const std::string& id : ids) {
-        request.ids.emplace_back(id);
-        request.metadata.emplace_back(row.metadata);
-        vectors.insert(vectors.end(), row.vector.begin(), row.vector.end());
-    }
-    request.count = static_cast<std::uint32_t>(ids.size());
-    request.dimension = dimension;
-    request.vectors = vectors;
-    request.set(codec::flag_has_ids);
-    request.set(codec::flag_has_metadata);
-    request.set(codec::flag_has_vectors);
-    request.set(codec::flag_upsert, !is_fresh);
-    request.set(codec::flag_fresh_ids, is_fresh);
-    return store.write(request);
 }
 
 std::vector<std::string> group_ids() {

@@ -20,6 +20,7 @@ advertise = "node1:7000"
 join = ["node1:7000", "node2:7000"]
 node_id = "n1"
 role = "edge"
+scrub_seconds = 60
 [tls]
 ca = "ca.pem"
 cert = "certs/n1.crt.pem"
@@ -27,7 +28,20 @@ key = "../n1.key.pem"
 [rest]
 token_file = "tokens"
 """
-OPTIONS = ("data", "listen", "advertise", "join", "node_id", "role", "tls_ca", "tls_cert", "tls_key", "token_file", "config")
+OPTIONS = (
+    "data",
+    "listen",
+    "advertise",
+    "join",
+    "node_id",
+    "role",
+    "tls_ca",
+    "tls_cert",
+    "tls_key",
+    "token_file",
+    "scrub_seconds",
+    "config",
+)
 
 
 def arguments(tmp_path: Path, text: str, insecure: bool = False, **typed: str) -> dict[str, str]:
@@ -55,6 +69,7 @@ def test_every_key_becomes_an_option_and_paths_start_at_the_file(tmp_path: Path)
         "--join": "node1:7000,node2:7000",
         "--node-id": "n1",
         "--role": "edge",
+        "--scrub-seconds": "60",
         "--tls-ca": str(tmp_path / "ca.pem"),
         "--tls-cert": str(tmp_path / "certs" / "n1.crt.pem"),
         "--tls-key": f"{tmp_path}/../n1.key.pem",

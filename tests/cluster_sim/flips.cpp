@@ -1,0 +1,141 @@
+/// tests/cluster_sim/flips.cpp - bits of one node's files turn, one at a time; each is found and the node mended, or was
+/// nowhere. Prints `N passed, N failed`: one turned bit each. usage: cluster_sim_flips [--seed-first S] [--seed-count N]; 25
+/// bits a seed
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "cluster_sim/rows.hpp"
+#include "sim/cluster_world.hpp"
+
+namespace {
+
+using namespace dvesp;
+
+constexpr std::uint64_t ns_per_ms = 1'000'000;
+constexpr std::uint64_t scrub_ms = 2'000, mend_ms = 15'000;
+constexpr int bits_per_seed = 25, batches_between = 12, rows_per_batch = 20;
+
+struct Tally {
+    std::uint64_t mended_by_scrub = 0;
+    std::uint64_t mended_at_start = 0;
+    std::uint64_t in_dead_bytes = 0;  ///< every row of the node is whole, every checksum right, after a scrub and a start
+};
+
+sim::ClusterOptions options_of_cluster() {
+    sim::ClusterOptions options;
+    options.database.log.first_file_bytes = std::uint64_t{64} << 10;
+    options.database.log.file_bytes = std::uint64_t{128} << 10;
+    options.database.seal_rows = 100;
+    options.database.index_rows_min = 64;  // graphs too
+    options.checkpoint_bytes = std::uint64_t{256} << 10;
+    options.scrub_ns = scrub_ms * ns_per_ms;
+    return options;
+}
+
+/// @threads one
+class Rot {
+  public:
+    Rot(std::uint64_t seed, Tally& tally) : prng_(seed), tally_(tally), world_(prng_.next(), options_of_cluster()) {}
+
+    /// @return what went wrong with a bit; empty = nothing
+    std::string turn_one() {
+        write_some();
+        const auto node = static_cast<std::uint32_t>(prng_.below(3));
+        if (const std::string wrong = wait_for_health(); !wrong.empty()) return "before: " + wrong;
+        const std::uint64_t mended = world_.set_aside_count();
+        world_.rot(node);
+        const bool is_pair = prng_.chance(0.2);
+        if (is_pair) world_.rot((node + 1) % 3);  // one after the other is mended: together they are a majority
+        run_for((is_pair ? 8 : 2) * scrub_ms + 1'000);
+        if (world_.set_aside_count() > mended) {
+            ++tally_.mended_by_scrub;
+            return wait_for_health();
+        }
+        world_.crash(node, prng_.chance(0.5) ? sim::ClusterWorld::Death::process : sim::ClusterWorld::Death::power);
+        world_.start(node);
+        run_for(2 * scrub_ms + 1'000);
+        ++(world_.set_aside_count() > mended ? tally_.mended_at_start : tally_.in_dead_bytes);
+        return wait_for_health();
+    }
+
+  private:
+    void run_for(std::uint64_t duration_ms) { world_.run_until(world_.now_ns() + duration_ms * ns_per_ms); }
+
+    /// Some batches of new rows and one deleted; they are applied everywhere soon.
+    void write_some() {
+        bool is_done = false;
+        world_.run_client([&](node::RemoteStore& store) {
+            for (int batch = 0; batch < batches_between; ++batch) {
+                std::vector<std::string> ids;
+                for (int row = 0; row < rows_per_batch; ++row) ids.push_back("r" + std::to_string(next_id_++ % 3000));
+                while (!test::put(store, ids, next_id_, false, codec::Level::quorum).ok()) world_.sleep(100 * ns_per_ms);
+            }
+            is_done = true;
+        });
+        for (int second = 0; second < 60 && !is_done; ++second) run_for(1'000);
+        DVESP_ASSERT(is_done);
+    }
+
+    /// All three nodes are there, vote, hold the same bytes, and every checksum of each is right.
+    std::string wait_for_health() {
+        std::string wrong = "not looked at";
+        for (std::uint64_t waited = 0; waited < mend_ms && !wrong.empty(); waited += 500) {
+            run_for(500);
+            wrong = look();
+        }
+        return wrong;
+    }
+
+    std::string look() {
+        std::string first;
+        for (std::uint32_t node = 0; node < 3; ++node) {
+            const std::string name = "node " + std::to_string(node);
+            if (!world_.broken().empty()) return world_.broken();
+            if (!world_.is_up(node)) return name + " is not up";
+            node::ClusterNode& up = *world_.node(node);
+            const codec::ShardInfo* shard = up.topology().shard_of("c");
+            if (shard == nullptr || !up.replicas().contains(shard->group)) return name + " does not keep the collection";
+            const node::Replica& replica = *up.replicas().at(shard->group);
+            if (replica.raft->members().voters.size() != 3 || !replica.raft->members().learners.empty())
+                return name + " is in a group whose members change";
+            const std::string contents = test::contents_of(*replica.collection);
+            if (node == 0) first = contents;
+            if (contents != first) return name + " holds other rows";
+            const auto problems = up.database().verify("c");
+            if (!problems.ok() || !problems->empty()) return name + ": " + (problems.ok() ? problems->front() : "unreadable");
+        }
+        return {};
+    }
+
+    Prng prng_;
+    Tally& tally_;
+    sim::ClusterWorld world_;
+    std::uint64_t next_id_ = 1;
+};
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    std::uint64_t first = 1, seeds = 4;
+    for (int at = 1; at + 1 < count; at += 2) {
+        (std::strcmp(arguments[at], "--seed-first") == 0 ? first : seeds) = std::strtoull(arguments[at + 1], nullptr, 10);
+    }
+    Tally tally;
+    std::uint64_t passed = 0, failed = 0;
+    for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
+        Rot rot(seed, tally);
+        for (int bit = 0; bit < bits_per_seed; ++bit) {
+            const std::string wrong = rot.turn_one();
+            ++(wrong.empty() ? passed : failed);
+            if (wrong.empty()) continue;
+            std::printf("seed %llu, bit %d: %s\n", static_cast<unsigned long long>(seed), bit, wrong.c_str());
+            break;
+        }
+    }
+    std::printf("mended: %llu after a scrub, %llu at the next start; %llu in bytes that nobody reads\n",
+                static_cast<unsigned long long>(tally.mended_by_scrub), static_cast<unsigned long long>(tally.mended_at_start),
+                static_cast<unsigned long long>(tally.in_dead_bytes));
+    std::printf("%llu passed, %llu failed\n", static_cast<unsigned long long>(passed), static_cast<unsigned long long>(failed));
+    return failed == 0 ? 0 : 1;
+}
