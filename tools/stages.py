@@ -79,6 +79,7 @@ def release_stages(fast: bool) -> list[Stage]:
     cluster = "build/release/bin/cluster_sim_faults"
     if files("tests/cluster_sim/faults.cpp"):
         stages.append(Stage("simulated clusters", [[cluster, "--seed-count", "1000"]], "plain", "build release"))
+        stages.append(Stage("branches in clusters", [["build/release/bin/cluster_sim_branches"]], "plain", "build release"))
         stages.append(Stage("damaged disks in clusters", [["build/release/bin/cluster_sim_flips"]], "plain", "build release"))
     return stages
 

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "api/routes.hpp"
+#include "bin/branch_thread.hpp"
 #include "bin/node_reports.hpp"
 #include "os/clock.hpp"
 #include "os/files.hpp"
@@ -209,12 +210,14 @@ Result<Ending> run(Options& options, const sigset_t& signals, bool& is_announced
     if (refused.is_lost) return refused;
     os::Server server(std::move(listener), server_tls, std::move(handlers));
     server.start();
+    bin::BranchThread branches(runtime, store);
     if (!std::exchange(is_announced, true)) std::printf("ready %s\n", server.address().c_str());
     std::fflush(stdout);
     int signal = 0;
     sigwait(&signals, &signal);
     runtime.drain();
     questions.stop();
+    branches.stop();
     server.stop();
     DVESP_TRY(runtime.stop());
     return ending;

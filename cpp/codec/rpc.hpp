@@ -50,8 +50,9 @@ enum class Op : std::uint8_t {
     read_index = 16,  ///< reply: the commit index of the shard, confirmed by a majority
     join = 17,        ///< a node asks to be taken in
     fetch = 18,       ///< bytes of a content-addressed file
+    merge = 19,       ///< since cluster format 2: a batch from a branch; config: 16 bytes of parent a row; reply: conflicts
 };
-inline constexpr std::uint8_t op_last = 18;
+inline constexpr std::uint8_t op_last = 19;
 
 enum class Level : std::uint8_t { one = 1, quorum = 2, all = 3 };
 

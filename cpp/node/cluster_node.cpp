@@ -14,7 +14,6 @@ constexpr std::uint64_t ns_per_ms = 1'000'000;
 constexpr std::uint64_t read_retry_ns = 200 * ns_per_ms;
 constexpr std::uint64_t payload_retry_ns = 500 * ns_per_ms;
 constexpr std::size_t payload_retries_max = 1024;  // in one tick
-constexpr std::uint64_t forsaken_payload_ns = std::uint64_t{600} * 1000 * ns_per_ms;
 constexpr std::uint64_t checkpoint_ticks = 20;
 constexpr std::uint64_t ping_ticks = 10;
 constexpr std::uint64_t repair_ticks = 10;
@@ -225,13 +224,6 @@ void ClusterNode::expire(Replica& replica) {
         });
         if (replica.waiting.empty()) replica.requested.clear();
     }
-    std::erase_if(replica.payloads, [&](const auto& item) {
-        if (item.second.log_seq == 0 || now - item.second.since_ns < forsaken_payload_ns) return false;
-        return std::none_of(replica.entries.begin(), replica.entries.end(), [&](const cluster::RaftEntry& entry) {
-            const auto batch = cluster::parse_entry(entry.data);
-            return batch && batch->payload == item.first;
-        });
-    });
 }
 
 bool ClusterNode::is_ready() const {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cluster/topology_machine.hpp"
+#include "node/branch_keeper.hpp"
 #include "node/cluster_answers.hpp"
 #include "node/replica.hpp"
 #include "store/database.hpp"
@@ -47,6 +48,7 @@ struct NodeCounters {
     std::uint64_t log_failures = 0;
     std::uint64_t elections_won = 0;
     std::uint64_t scrubs = 0;
+    std::uint64_t branches_kept = 0;
 };
 
 /// @threads every method in the core, but for those that say otherwise
@@ -77,6 +79,10 @@ class ClusterNode {
     [[nodiscard]] const std::string& damage() const noexcept { return damage_; }
     /// What it knows of its cluster is on its disk.
     [[nodiscard]] bool is_settled() const noexcept { return has_cluster() && !log_busy_ && log_queue_.empty(); }
+    /// Batches on this disk that no log has: to be kept (node/branch_keeper.hpp) by somebody who may wait. At most 64.
+    [[nodiscard]] std::vector<Branch> branches();
+    /// The batch is merged, or never will be.
+    void forget_branch(const Branch& branch);
     [[nodiscard]] bool has_cluster() const noexcept { return identity_.member != 0; }
     /// Every group that this node keeps knows a leader.
     [[nodiscard]] bool is_ready() const;

@@ -77,6 +77,7 @@ std::string ClusterNode::metrics() const {
     add("dvesp_log_failures_total", "counter", "", counters_.log_failures, true);
     add("dvesp_elections_won_total", "counter", "", counters_.elections_won, true);
     add("dvesp_scrubs_total", "counter", "", counters_.scrubs, true);
+    add("dvesp_branches_kept_total", "counter", "", counters_.branches_kept, true);
     add("dvesp_disk_damaged", "gauge", "", damage_.empty() ? 0 : 1, true);
     add("dvesp_cluster_format", "gauge", "", topology_.format, true);
     add("dvesp_log_bytes", "gauge", "", database_->log_bytes(), true);

@@ -45,6 +45,8 @@ void ClusterNode::scrub() {
 
 void ClusterNode::leave_for_repair() {
     if (damage_.empty() || is_draining_) return;
+    const bool is_other = topology_.retiring != 0 && topology_.retiring != identity_.member;
+    if (is_other) return;  // somebody has leave, and this node is needed until it is back
     bool leads = false;
     for (auto& [id, replica] : replicas_) {  // others have what is damaged here
         if (replica->leads() && id != cluster::topology_group) drain_group(*replica);

@@ -237,7 +237,6 @@ void ClusterNode::take_snapshot(Replica& replica, const cluster::RaftSnapshot& s
     replica.member_changes.clear();
     replica.retained.clear();
     replica.retained_bytes = 0;
-    replica.payloads.clear();
     replica.log_seq_of.clear();
     replica.is_applying = true;  // until it is installed
     replica.hard.commit = std::max(replica.hard.commit, snapshot.index);

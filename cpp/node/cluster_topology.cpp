@@ -335,6 +335,7 @@ void ClusterNode::handle(Incoming incoming) {
         case codec::Op::write:
         case codec::Op::update:
         case codec::Op::remove:
+        case codec::Op::merge:
             return handle_write(std::move(incoming));
         case codec::Op::create:
         case codec::Op::drop:

@@ -47,6 +47,18 @@ bool take_request(WriteJob& job) {
             job.remove.filter = job.filter.get();
             job.remove.key = &job.key;
             return true;
+        case codec::Op::merge:
+            job.merge.collection = job.collection_name;
+            job.merge.removes = !request.has(codec::flag_has_vectors);
+            job.merge.vectors = request.vectors.data();
+            job.merge.count = request.count;
+            job.merge.dimension = request.dimension;
+            job.merge.ids = request.ids;
+            job.merge.metadata = request.metadata;
+            job.merge.parents = request.config;
+            job.merge.key = job.key;
+            job.merge.is_question = request.has(codec::flag_exact);
+            return true;
         default:
             return false;
     }
@@ -62,7 +74,10 @@ Result<void> check_metadata(const codec::Request& request) {
     return {};
 }
 
-Hash reply_root(const WriteJob& job) { return job.incoming.request.op == codec::Op::write ? job.put_reply.root : Hash{}; }
+Hash reply_root(const WriteJob& job) {
+    if (job.incoming.request.op == codec::Op::merge) return job.merge.removes ? Hash{} : job.merge_reply.root;
+    return job.incoming.request.op == codec::Op::write ? job.put_reply.root : Hash{};
+}
 
 }  // namespace
 
@@ -84,6 +99,7 @@ void ClusterNode::handle_write(Incoming incoming) {
     const auto collection = replica->collection;
     const auto enqueue = [this, job, id = replica->id] {
         const auto found = replicas_.find(id);
+        if (!job->prepared.ok() && job->prepared.error().code == ErrorCode::corruption) scrub_due_ns_ = 0;
         if (!job->prepared.ok()) return respond_error(job->incoming, job->prepared.error());
         if (found == replicas_.end() || !found->second->leads()) {
             return send_on(job->incoming, found == replicas_.end() ? nullptr : found->second.get());
@@ -114,6 +130,11 @@ Result<void> ClusterNode::prepare(WriteJob& job, const std::shared_ptr<store::Co
         }
         case codec::Op::update: {
             DVESP_ASSIGN(job.operation, database_->begin_update(job.update, collection, job.update_reply));
+            break;
+        }
+        case codec::Op::merge: {
+            DVESP_TRY(store::check_merge(job.merge, collection->config()));
+            job.operation = store::make_merge(job.merge, collection, job.merge_reply);
             break;
         }
         default: {
@@ -207,7 +228,7 @@ void ClusterNode::propose(Replica& replica, const std::shared_ptr<WriteJob>& job
     entry.payload = codec::body_hash(frame->buffer.bytes());
     entry.reply_root = reply_root(*job);
     entry.hlc = last_hlc_;
-    entry.version = job->update_reply.version;
+    entry.version = std::max(job->update_reply.version, job->merge_reply.version);
     entry.count = frame->view.head.count;
     job->result = {entry.batch_id, entry.reply_root, entry.hlc, entry.version, entry.count, index};
     replica.payloads[entry.payload] = {frame, 0, now_ns()};
@@ -279,6 +300,10 @@ void ClusterNode::answer(Replica& replica, WriteJob& job, codec::WriteStatus sta
     reply.version = job.result.version;
     reply.count = job.incoming.request.op == codec::Op::remove ? job.result.count : 0;
     reply.index = codec::session_token(replica.id, job.result.index);
+    codec::Writer conflicts;
+    for (const std::uint32_t row : job.merge_reply.conflicts) conflicts.number(row);
+    reply.bytes = conflicts.bytes();
+    if (job.incoming.request.op == codec::Op::merge) reply.dimension = replica.collection->config().dimension;
     job.incoming.respond(message_of(reply));
 }
 

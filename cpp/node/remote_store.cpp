@@ -37,6 +37,7 @@ struct RemoteStore::Attempts {
     bool may_be_done = false;
     std::uint64_t pause_ms = pause_ms_first;
     Error last = fail(ErrorCode::unavailable, "no node was asked");
+    std::optional<Error> damage;  ///< a node could not look into its own data: another one may
 };
 
 RemoteStore::RemoteStore(std::unique_ptr<ports::Rpc> rpc, std::unique_ptr<ports::Random> random, std::vector<std::string> nodes)
@@ -110,6 +111,10 @@ Result<RemoteAnswer> RemoteStore::run(codec::Request& request, const std::string
                 attempts.last = fail(ErrorCode::unavailable, "no majority of the nodes is there: nobody leads the shard");
             } else if (reply.code == static_cast<std::uint16_t>(ErrorCode::unavailable)) {
                 attempts.last = codec::error_of(reply);
+            } else if (is_write && reply.code == static_cast<std::uint16_t>(ErrorCode::corruption)) {
+                attempts.last = codec::error_of(reply);  // it gives up its leadership: somebody else will answer
+                attempts.damage = attempts.last;
+                router_.take_failure(key, address);
             } else {
                 if (request.level != codec::Level::one || is_write) router_.take_success(key, address);
                 if (reply.code == 0 && reply.index > 0) router_.raise_session(key, reply.index);
@@ -127,6 +132,7 @@ Result<RemoteAnswer> RemoteStore::run(codec::Request& request, const std::string
                     "the same ids (" +
                         attempts.last.message + ")");
     }
+    if (attempts.damage) return *attempts.damage;
     if (is_write && attempts.was_answered) {
         RemoteAnswer refused;
         refused.reply.status = codec::WriteStatus::failed;
@@ -166,6 +172,12 @@ Result<RemoteAnswer> RemoteStore::write(codec::Request request) {
         const bool is_there = created.ok() || created.error().code == ErrorCode::collection_exists;
         if (!is_there) return created.error();
     }
+}
+
+Result<RemoteAnswer> RemoteStore::merge(codec::Request request) {
+    auto answer = run(request, std::string(request.collection), true);
+    if (answer.ok() && answer->reply.code != 0) return codec::error_of(answer->reply);
+    return answer;
 }
 
 Result<RemoteAnswer> RemoteStore::read(codec::Request request) {

@@ -33,6 +33,9 @@ class RemoteStore {
     /// A write: finds the leader, creates the collection where it is missing, retries inside timeout_ms.
     /// status `failed` = provably stored nowhere. @errors timeout: nobody knows; unavailable: no node was reached; the node's
     Result<RemoteAnswer> write(codec::Request request);
+    /// A batch from a branch: conflicts as u32 in the reply's bytes, the dimension beside them. Creates nothing. @errors as
+    /// write
+    Result<RemoteAnswer> merge(codec::Request request);
     /// search, get, count, describe at the request's level. @errors as the node; unavailable, timeout
     Result<RemoteAnswer> read(codec::Request request);
     /// A page of a scroll that began at `address`.

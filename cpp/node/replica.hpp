@@ -15,6 +15,7 @@
 #include "codec/rpc.hpp"
 #include "ports/network.hpp"
 #include "store/collection.hpp"
+#include "store/merge.hpp"
 #include "store/write.hpp"
 
 namespace dvesp::node {
@@ -37,9 +38,11 @@ struct WriteJob {
     store::WriteRequest put;
     store::UpdateRequest update;
     store::DeleteRequest remove;
+    store::MergeRequest merge;
     store::WriteReply put_reply;
     store::UpdateReply update_reply;
     store::DeleteReply remove_reply;
+    store::MergeReply merge_reply;
     std::unique_ptr<store::ParsedFilter> filter;
     std::unique_ptr<store::WriteOperation> operation;
     std::uint64_t prepared_seq = 0;

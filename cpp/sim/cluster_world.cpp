@@ -59,6 +59,7 @@ struct ClusterWorld::Node {
     bool was_member = false;  ///< what is on its disk says so
     bool is_rotten = false;   ///< bits of its disk were turned
     std::uint32_t format = codec::cluster_format_newest;
+    std::uint64_t branches_due_ns = 0;
     std::uint64_t life = 0;  ///< counts starts and crashes: work of an earlier life is dropped
     std::uint64_t paused_until_ns = 0;
     std::unique_ptr<ports::Files> files;
@@ -229,6 +230,7 @@ void ClusterWorld::start(std::uint32_t index) {
     options.scrub_ns = options_.scrub_ns;
     options.format = target.format;
     options.may_found = !target.was_member;
+    target.branches_due_ns = 0;
     auto opened = node::ClusterNode::open(ports, options);
     if (!opened.ok()) {
         target.disk->end_process();
@@ -267,7 +269,26 @@ void ClusterWorld::tick(std::uint32_t index) {
         return start_later(index);
     }
     while (target.executor->help()) continue;
+    if (now_ns_ >= target.branches_due_ns) keep_branches(index);
     at_node(index, now_ns_ + 50 * ns_per_ms, [this, index] { tick(index); });
+}
+
+/// As the thread of dvesp-node does.
+void ClusterWorld::keep_branches(std::uint32_t index) {
+    Node& target = *nodes_[index];
+    target.branches_due_ns = now_ns_ + 1'000 * ns_per_ms;
+    const std::vector<node::Branch> branches = target.node->branches();
+    if (branches.empty()) return;
+    target.branches_due_ns = ~std::uint64_t{0};
+    run_client([this, index, branches, life = target.life](node::RemoteStore& store) {
+        for (const node::Branch& branch : branches) {
+            const bool is_kept = node::keep_branch(store, branch).ok();
+            if (!is_kept || nodes_[index]->life != life) break;
+            nodes_[index]->node->forget_branch(branch);
+            ++branches_kept_;
+        }
+        nodes_[index]->branches_due_ns = now_ns_ + 1'000 * ns_per_ms;
+    });
 }
 
 void ClusterWorld::crash(std::uint32_t index, Death death) {

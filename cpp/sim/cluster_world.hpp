@@ -70,6 +70,7 @@ class ClusterWorld {
     [[nodiscard]] std::string address(std::uint32_t node) const;
     /// How often a node gave up a damaged disk.
     [[nodiscard]] std::uint64_t set_aside_count() const noexcept { return set_aside_count_; }
+    [[nodiscard]] std::uint64_t branches_kept() const noexcept { return branches_kept_; }
     /// Speaks an older format from its next start on.
     void set_format(std::uint32_t node, std::uint32_t format);
     /// The error with which a node could not start; empty = none did.
@@ -112,6 +113,7 @@ class ClusterWorld {
     void tick(std::uint32_t node);
     void start_later(std::uint32_t node);
     void set_aside(std::uint32_t node);
+    void keep_branches(std::uint32_t node);
     void deliver(std::uint32_t from, std::uint32_t to, ports::Channel channel, const ports::Message& message);
     void note(std::uint64_t what);
     std::uint32_t index_of(const std::string& address) const;
@@ -129,6 +131,7 @@ class ClusterWorld {
     std::map<std::tuple<std::uint32_t, std::uint32_t, int>, std::uint64_t> last_delivery_;
     std::string broken_;
     std::uint64_t set_aside_count_ = 0;
+    std::uint64_t branches_kept_ = 0;
 };
 
 }  // namespace dvesp::sim

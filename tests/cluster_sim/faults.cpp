@@ -65,6 +65,7 @@ int main(int count, char** arguments) {
         sum.faults += story.tally().faults;
         sum.flips += story.tally().flips;
         sum.repairs += story.tally().repairs;
+        sum.branches += story.tally().branches;
         sum.events += story.tally().events;
         ++(wrong.empty() ? passed : failed);
         if (!wrong.empty())
@@ -72,13 +73,12 @@ int main(int count, char** arguments) {
                         static_cast<unsigned long long>(seed), wrong.c_str(), static_cast<unsigned long long>(seed));
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    const auto number = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
     std::printf(
-        "%llu operations (%llu changes acknowledged, %llu unknown), %llu faults, %llu bits turned, %llu disks given up, %llu "
-        "events, %.0f x real time\n",
-        static_cast<unsigned long long>(sum.operations), static_cast<unsigned long long>(sum.acknowledged),
-        static_cast<unsigned long long>(sum.unknown), static_cast<unsigned long long>(sum.faults),
-        static_cast<unsigned long long>(sum.flips), static_cast<unsigned long long>(sum.repairs),
-        static_cast<unsigned long long>(sum.events), 83.0 * static_cast<double>(options.count) / seconds);
+        "%llu operations (%llu changes acknowledged, %llu unknown), %llu faults, %llu bits turned, %llu disks given up, "
+        "%llu branches, %llu events, %.0f x real time\n",
+        number(sum.operations), number(sum.acknowledged), number(sum.unknown), number(sum.faults), number(sum.flips),
+        number(sum.repairs), number(sum.branches), number(sum.events), 83.0 * static_cast<double>(options.count) / seconds);
     std::printf("%llu passed, %llu failed\n", static_cast<unsigned long long>(passed), static_cast<unsigned long long>(failed));
     return failed == 0 ? 0 : 1;
 }

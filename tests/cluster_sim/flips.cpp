@@ -59,6 +59,20 @@ class Rot {
         return wait_for_health();
     }
 
+    void print_nodes() {
+        for (std::uint32_t node = 0; node < 3; ++node) {
+            if (!world_.is_up(node)) continue;
+            const node::ClusterNode& up = *world_.node(node);
+            std::printf("  node %u: format %u, retiring %llx, damage '%s'\n", node, up.topology().format,
+                        static_cast<unsigned long long>(up.topology().retiring), up.damage().c_str());
+            for (const auto& [id, replica] : up.replicas()) {
+                std::printf("    group %llu: voters %zu, learners %zu, leads %d\n", static_cast<unsigned long long>(id),
+                            replica->raft->members().voters.size(), replica->raft->members().learners.size(),
+                            replica->leads() ? 1 : 0);
+            }
+        }
+    }
+
   private:
     void run_for(std::uint64_t duration_ms) { world_.run_until(world_.now_ns() + duration_ms * ns_per_ms); }
 
@@ -130,6 +144,7 @@ int main(int count, char** arguments) {
             ++(wrong.empty() ? passed : failed);
             if (wrong.empty()) continue;
             std::printf("seed %llu, bit %d: %s\n", static_cast<unsigned long long>(seed), bit, wrong.c_str());
+            rot.print_nodes();
             break;
         }
     }

@@ -20,6 +20,10 @@ def planted(name: str, file: str, search: str, replace: str, *more: tuple[str, s
     return Mutant(name, file, search, replace, PROGRAMS, more, SEEDS)
 
 
+def planted_branch(name: str, file: str, search: str, replace: str, *more: tuple[str, str]) -> Mutant:
+    return Mutant(name, file, search, replace, ("cluster_sim_branches",), more, 10)
+
+
 def planted_rot(name: str, file: str, search: str, replace: str, *more: tuple[str, str]) -> Mutant:
     return Mutant(name, file, search, replace, ("cluster_sim_flips",), more, 4)
 
@@ -209,6 +213,24 @@ MUTANTS = [
         "if (is_whole && target != replicas_.end() && target->second->is_applying) {",
         "if (false) {",
         ("if (arrival_ || replica.is_applying || ", "if (arrival_ || "),
+    ),
+    planted_branch(
+        "payloads without an entry are thrown away",
+        "node/cluster_branches.cpp",
+        "if (replica->done.contains(head.batch_id) || ",
+        "if (head.hlc != 0 || ",
+    ),
+    planted_branch(
+        "a branch is taken over whatever is there",
+        "store/merge.cpp",
+        "if (present != parent) {",
+        "if (present != parent && present.empty()) {",
+    ),
+    planted_branch(
+        "conflicts of a branch are not kept",
+        "node/branch_keeper.cpp",
+        "if (!conflicts.empty()) DVESP_TRY",
+        "if (conflicts.size() > 1000000) DVESP_TRY",
     ),
 ]
 

@@ -70,6 +70,7 @@ std::string Story::run() {
     world_.run_until((start_ms + story_ms + peace_ms) * ns_per_ms);
     tally_.events = world_.event_count();
     tally_.repairs = world_.set_aside_count();
+    tally_.branches = world_.branches_kept();
     tally_.digest = world_.digest();
     return check();
 }
@@ -192,6 +193,7 @@ void Story::fault() {
     if (prng_.chance(0.5)) return forget();
     if (!is_calm() || !is_sound(node)) return;
     trace("disk of node " + std::to_string(node) + " is lost");
+    disk_lost_ns_ = world_.now_ns();
     world_.lose_disk(node);
     quiet_from_ns_ = world_.now_ns() + 5'000 * ns_per_ms;
     world_.after(500 * ns_per_ms, [this, node] {
@@ -293,6 +295,12 @@ std::string Story::check_rows() {
     for (std::uint32_t node = 0; node < options_.nodes; ++node) {
         const auto collection = world_.node(node)->database().collection("c");
         if (!collection.ok()) continue;
+        // What one node alone had, and acknowledged, is lost with that node's disk and not otherwise.
+        const bool has_every_disk = disk_lost_ns_ == 0 && world_.set_aside_count() == 0;
+        for (const std::string& id : has_every_disk ? kept_by_one_ : std::set<std::string>()) {
+            const auto found = store::Collection::find(*(*collection)->snapshot(), id);
+            if (!found.ok() || !found->has_value()) return "a row that was acknowledged at ONE is gone: " + id;
+        }
         for (const std::string& id : kept_) {
             const auto found = store::Collection::find(*(*collection)->snapshot(), id);
             const bool is_there = found.ok() && found->has_value();

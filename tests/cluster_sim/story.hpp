@@ -17,6 +17,7 @@ struct StoryTally {
     std::uint64_t unknown = 0;
     std::uint64_t faults = 0;
     std::uint64_t flips = 0;
+    std::uint64_t branches = 0;
     std::uint64_t repairs = 0;  ///< nodes that gave up a damaged disk
     std::uint64_t events = 0;
     std::uint64_t digest = 0;
@@ -37,6 +38,7 @@ class Story {
     void write_group(node::RemoteStore& store);
     void read_group(node::RemoteStore& store);
     void insert_row(node::RemoteStore& store);
+    void insert_at_one(node::RemoteStore& store);
     void delete_row(node::RemoteStore& store);
     void remake(node::RemoteStore& store);
     bool prepare(node::RemoteStore& store);
@@ -77,6 +79,7 @@ class Story {
     std::map<std::string, std::vector<Operation>> strong_;   ///< key -> operations at QUORUM
     std::map<std::string, std::vector<Operation>> session_;  ///< key -> reads at ONE and own writes
     std::set<std::string> kept_;                             ///< rows whose insert was acknowledged
+    std::set<std::string> kept_by_one_;                      ///< rows whose insert was acknowledged at ONE
     std::set<std::string> deleted_;                          ///< rows whose delete was acknowledged
     std::set<std::string> doubtful_;                         ///< rows whose delete may have happened
 };

@@ -45,8 +45,10 @@ void Story::client(int number, node::RemoteStore& store) {
             write_group(store);
         } else if (choice < 86) {
             read_group(store);
-        } else if (choice < 96) {
+        } else if (choice < 93) {
             insert_row(store);
+        } else if (choice < 96) {
+            insert_at_one(store);
         } else if (choice < 99) {
             delete_row(store);
         } else {
@@ -124,6 +126,13 @@ void Story::insert_row(node::RemoteStore& store) {
     if (outcome_of(answer) != Outcome::done) return;
     ++tally_.acknowledged;
     kept_.insert(ids.begin(), ids.end());
+}
+
+void Story::insert_at_one(node::RemoteStore& store) {
+    std::vector<std::string> ids;
+    store.draw_ids(2, ids);
+    const auto answer = put(store, ids, ++next_value_, true, codec::Level::one);
+    if (outcome_of(answer) == Outcome::done) kept_by_one_.insert(ids.begin(), ids.end());
 }
 
 void Story::delete_row(node::RemoteStore& store) {
