@@ -34,6 +34,11 @@ class Pieces {
 
     MutableBytes cipher() { return MutableBytes(bytes_).first(payload_bytes_); }
     MutableTag tag() { return MutableBytes(bytes_).subspan(payload_bytes_).first<tag_bytes>(); }
+    /// The tag says nothing about what stands behind it.
+    [[nodiscard]] bool padding_is_zero() const {
+        const ByteView padding = ByteView(bytes_).subspan(payload_bytes_ + tag_bytes);
+        return std::all_of(padding.begin(), padding.end(), [](std::uint8_t byte) { return byte == 0; });
+    }
     MutableBytes piece(std::size_t number) { return MutableBytes(bytes_).subspan(number * piece_bytes_, piece_bytes_); }
 
   private:
@@ -96,6 +101,7 @@ Result<SecretBytes> recover(Aes256Gcm& gcm, ByteView aad, std::span<const std::u
     DVESP_ASSIGN(const Key32 key, recover_key(xs, fragments));  // refuses an x that is 0 or comes twice
     Pieces pieces(payload_bytes, xs.size());
     assemble(xs, fragments, pieces);
+    if (!pieces.padding_is_zero()) return fail(ErrorCode::integrity, "the zeros behind a dispersed payload are none");
     SecretBytes payload(payload_bytes);
     DVESP_TRY(gcm.open(key, nonce_zero, aad, pieces.cipher(), pieces.tag(), payload.bytes()));
     return payload;

@@ -5,7 +5,8 @@
 ///
 /// The cipher is AES-256-GCM with nonce 0, not CTR: for one tag a payload, `recover` answers with the payload or not at all,
 /// even where fragments that are each genuine belong to different versions or stand at the wrong x. K seals one payload.
-/// Privacy below k fragments is computational here (AES), where sharing.hpp's is information-theoretic.
+/// Which fragment was wrong it cannot tell, and changed key shares that still give K pass: fragments have checks of their own
+/// above. Privacy below k fragments is computational here (AES), where sharing.hpp's is information-theoretic.
 #pragma once
 
 #include "base/result.hpp"

@@ -115,7 +115,7 @@ TEST_CASE("gcm_in_place_refused_wipes_the_ciphertext_too") {
 }
 
 TEST_CASE("ctr_stream_of_the_nist_vector_is_the_published_one") {
-    // NIST SP 800-38D, appendix of the GCM proposal, test case 13: the key of zeros encrypts the zero block to this.
+    // McGrew and Viega, "The Galois/Counter Mode of Operation", test case 13: H, the zero block under the key of zeros.
     AesCtrStream stream{Key32()};
     Bytes first(16);
     stream.fill(first);

@@ -113,15 +113,11 @@ TEST_CASE("ssms_anything_changed_swapped_or_mixed_is_refused") {
     for (std::size_t bit = 0; bit < 8 * fragments[4].size(); ++bit) {
         auto bad = fragments;
         bad[4][bit / 8] = static_cast<std::uint8_t>(bad[4][bit / 8] ^ 1U << (bit % 8));
-        const auto refused = recovered(gcm, bad, {4, 1, 0}, payload.size());
-        // Zeros behind the tag are bound by nothing; of 116 bytes in 3 pieces one is such, and it stands in the last piece
-        // only.
-        if (refused.ok()) {
-            CHECK(copy_of(refused->bytes()) == payload);
-        } else {
-            CHECK(refused.error().code == ErrorCode::integrity);
-        }
+        CHECK(recovered(gcm, bad, {4, 1, 0}, payload.size()).error().code == ErrorCode::integrity);
     }
+    auto padded = fragments;  // 116 bytes in 3 pieces of 39: one zero behind the tag
+    padded[2].back() = 1;
+    CHECK(recovered(gcm, padded, {0, 1, 2}, payload.size()).error().code == ErrorCode::integrity);
     auto swapped = fragments;
     std::swap(swapped[0], swapped[1]);
     CHECK(recovered(gcm, swapped, {0, 1, 2}, payload.size()).error().code == ErrorCode::integrity);
