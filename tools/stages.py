@@ -72,6 +72,9 @@ def release_stages(fast: bool) -> list[Stage]:
     if fast:
         return stages
     stages.append(Stage("kernels on aarch64, emulated", [["tools/test_neon"]], "doctest"))
+    secrets = [["valgrind", "--quiet", "--error-limit=no", program] for program in programs("crypto", "release")]
+    if secrets:
+        stages.append(Stage("secrets in constant time", secrets, "plain", "build release"))
     for folder, name in (("sim", "power cuts"), ("crash", "kill -9")):
         commands = [[program] for program in programs(folder, "release")]
         if commands:

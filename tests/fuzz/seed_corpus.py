@@ -194,6 +194,18 @@ def rest_seeds() -> None:
         save("rest_fuzz", b"\x0a", text.encode())
 
 
+def crypto_seeds() -> None:
+    for text in ("2NEpo7TZRRrLZSi2U", "11233QC4", "1111111111", "1NS17iag9jJgTHD1VXjvLCEnZuQ3rJDE9L", "z" * 174, "2g0"):
+        save("crypto_fuzz", b"\x00", text.encode())
+    for count in (1, 3):  # fragments as long as a payload of 40 bytes asks
+        fragment = bytes(32 + (40 + 16 + count - 1) // count)
+        fragments = b"".join(bytes([x + 1, len(fragment)]) + fragment for x in range(count))
+        save("crypto_fuzz", b"\x01", struct.pack("<H", 40), fragments)
+    for changes in (b"", b"\x00\x05\x00\x01", b"\x02\x21\x00\x80"):
+        save("crypto_fuzz", b"\x02\x02\x02", struct.pack("<H", 100), changes)
+    save("crypto_fuzz", b"\x03\x03\x05\x02\x01\x02\x04", bytes(range(200)))
+
+
 def column(data: bytes) -> bytes:
     return data.ljust((len(data) + 63) // 64 * 64, b"\0")
 
@@ -213,9 +225,13 @@ def put_frame() -> tuple[bytes, bytes]:
     return columns, bytes([1, 1, 1, 1]) + struct.pack("<H", 2) + bytes([1, 2, 1]) + struct.pack("<H", 0)
 
 
+WRITERS = [cbor_seeds, filter_seeds, config_seeds, container_seeds, frame_seeds, manifest_seeds, log_seeds, rest_seeds]
+WRITERS += [crypto_seeds]
+
+
 def main() -> None:
     shutil.rmtree(CORPUS, ignore_errors=True)
-    for write in (cbor_seeds, filter_seeds, config_seeds, container_seeds, frame_seeds, manifest_seeds, log_seeds, rest_seeds):
+    for write in WRITERS:
         write()
     total = sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file())
     print(f"{total} bytes in {CORPUS}")
