@@ -206,6 +206,30 @@ def crypto_seeds() -> None:
     save("crypto_fuzz", b"\x03\x03\x05\x02\x01\x02\x04", bytes(range(200)))
 
 
+def gossip(kind: int, bits: int, about: int, counts: tuple[int, ...], *parts: bytes) -> bytes:
+    """A message of docs/formats/gossip.md."""
+    head = struct.pack("<4B5Q", 1, kind, bits, 0, 0 if kind == 5 else 7, 1, about, 11, 12)
+    return head + struct.pack("<5H", *counts) + b"".join(parts)
+
+
+def gossip_seeds() -> None:
+    suspect = struct.pack("<3Q2BHQ", 3, 1, 2, 1, 1, 2, 4) + b"ab"
+    accused = struct.pack("<3Q2BH", 1, 5, 9, 2, 0, 0xFFFF)
+    item = bytes([1]) + bytes(32) + struct.pack("<H", 3) + b"xyz"
+    whole = bytes(33) + b"\xff" * 33
+    messages = [
+        gossip(1, 0, 0, (1, 1, 0, 0, 0), suspect, item),
+        gossip(2, 0, 3, (0, 0, 0, 0, 0)),
+        gossip(3, 0, 2, (1, 0, 0, 0, 0), accused),
+        gossip(4, 0, 3, (0, 0, 0, 0, 0)),
+        gossip(5, 5, 0, (2, 0, 2, 0, 0), whole, suspect, accused, struct.pack("<2Q", 1, 2)),
+        gossip(5, 2, 0, (0, 1, 0, 1, 1), item, struct.pack("<2Q", 3, 99)),
+    ]
+    for message in messages:
+        save("gossip_fuzz", b"\0", message)
+    save("gossip_fuzz", b"\1", *(bytes([2 + at % 3]) + u16(message) for at, message in enumerate(messages)))
+
+
 def column(data: bytes) -> bytes:
     return data.ljust((len(data) + 63) // 64 * 64, b"\0")
 
@@ -226,7 +250,7 @@ def put_frame() -> tuple[bytes, bytes]:
 
 
 WRITERS = [cbor_seeds, filter_seeds, config_seeds, container_seeds, frame_seeds, manifest_seeds, log_seeds, rest_seeds]
-WRITERS += [crypto_seeds]
+WRITERS += [crypto_seeds, gossip_seeds]
 
 
 def main() -> None:
