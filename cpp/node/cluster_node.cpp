@@ -123,6 +123,7 @@ void ClusterNode::start_groups() {
 void ClusterNode::tick() {
     ++ticks_;
     if (!fatal_.empty()) return;
+    gossip();
     if (log_failed_ && now_ns() >= log_retry_ns_) write_log();
     if (!has_cluster()) return tick_boot();
     if (log_failed_) {  // who cannot write does not vote or lead: the others go on without this node
@@ -137,7 +138,7 @@ void ClusterNode::tick() {
         if (ticks_ % 4 == 0) watch_snapshots(*replica);
     }
     if (ticks_ % checkpoint_ticks == 0) checkpoint();
-    if (ticks_ % ping_ticks == 0) ping();
+    if (ticks_ % ping_ticks == 0 && !swim_) ping();
     if (ticks_ % repair_ticks == 0) {
         scrub();
         leave_for_repair();

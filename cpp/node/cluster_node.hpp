@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cluster/swim.hpp"
 #include "cluster/topology_machine.hpp"
 #include "node/branch_keeper.hpp"
 #include "node/cluster_answers.hpp"
@@ -107,6 +108,12 @@ class ClusterNode {
     [[nodiscard]] bool is_heard(cluster::MemberId member);
     void expire(Replica& replica);
     void ping();
+    /// As gossip has it: probed by some member lately, and not suspected.
+    [[nodiscard]] bool is_alive(cluster::MemberId member);
+    void start_gossip();
+    void gossip();
+    [[nodiscard]] cluster::MemberState state_of(cluster::MemberId member) const;
+    [[nodiscard]] std::uint32_t format_of(cluster::MemberId member) const;
     void drain_group(Replica& replica);
     [[nodiscard]] std::uint64_t now_ns() { return ports_.store.clock->monotonic_ns(); }
 
@@ -240,7 +247,8 @@ class ClusterNode {
     std::map<std::string, cluster::Founder> known_founders_;                 ///< by address, before there is a cluster
     std::map<cluster::MemberId, std::string> peer_addresses_;  ///< of members, as they said, before there is a topology
     std::map<cluster::MemberId, std::uint64_t> heard_ns_;      ///< of members: when last
-    std::map<cluster::MemberId, std::uint32_t> formats_;       ///< of members: the newest that they speak
+    std::map<cluster::MemberId, std::uint32_t> formats_;       ///< of members: the newest that they speak, by their pings
+    std::optional<cluster::Swim> swim_;                        ///< since format 2
     std::unique_ptr<Arrival> arrival_;                         ///< a snapshot whose files are fetched, one at a time
     std::deque<LogItem> log_queue_;
     bool log_busy_ = false;

@@ -158,6 +158,8 @@ void ClusterNode::receive(std::shared_ptr<AlignedBuffer> bytes, std::size_t size
     const PeerHead head = load_peer_head(bytes->data());
     const ByteView body = ByteView(bytes->data(), size).subspan(peer_head_bytes);
     if (topology_.members.contains(head.from)) heard_ns_[head.from] = now_ns();
+    const bool is_gossip = static_cast<PeerType>(head.type) == PeerType::gossip;
+    if (swim_ && !is_gossip) swim_->heard(head.from, now_ns());
     switch (static_cast<PeerType>(head.type)) {
         case PeerType::raft:
             return receive_raft(head.group, head.from, bytes, body);
@@ -172,6 +174,9 @@ void ClusterNode::receive(std::shared_ptr<AlignedBuffer> bytes, std::size_t size
                 formats_[head.from] = codec::load<std::uint32_t>(body.data());
             }
             return;
+        case PeerType::gossip:
+            if (swim_ && !swim_->receive(head.from, body, now_ns())) ++counters_.refused_messages;
+            return gossip();
         case PeerType::retire:
             return receive_retire(head.from);
         case PeerType::file_request:

@@ -9,7 +9,17 @@
 namespace dvesp::node {
 namespace {
 
-constexpr std::uint64_t suspect_ns = 1'500'000'000, dead_ns = 5'000'000'000;
+const char* state_name(cluster::MemberState state) {
+    switch (state) {
+        case cluster::MemberState::alive:
+            return "alive";
+        case cluster::MemberState::suspect:
+            return "suspect";
+        case cluster::MemberState::dead:
+            return "dead";
+    }
+    return "dead";
+}
 
 const char* role_name(codec::NodeRole role) {
     switch (role) {
@@ -27,7 +37,6 @@ const char* role_name(codec::NodeRole role) {
 
 std::string ClusterNode::report() const {
     using nlohmann::json;
-    const std::uint64_t now = ports_.store.clock->monotonic_ns();
     std::map<std::uint32_t, std::uint64_t> rows;
     for (const store::CollectionStatus& status : database_->status().collections) {
         const codec::ShardInfo* shard = topology_.shard_of(status.name);
@@ -43,14 +52,10 @@ std::string ClusterNode::report() const {
             const auto known = rows.find(static_cast<std::uint32_t>(group));
             if (known != rows.end()) entities += known->second;
         }
-        const auto heard = heard_ns_.find(id);
-        const std::uint64_t silent = id == identity_.member ? 0 : now - (heard == heard_ns_.end() ? 0 : heard->second);
         members.push_back({{"node_id", member.name},
                            {"transport", "tcp"},
                            {"address", member.address},
-                           {"state", silent > dead_ns      ? "dead"
-                                     : silent > suspect_ns ? "suspect"
-                                                           : "alive"},
+                           {"state", state_name(state_of(id))},
                            {"role", role_name(member.role)},
                            {"entities", entities},
                            {"shards", shards},

@@ -59,7 +59,7 @@ void ClusterNode::leave_for_repair() {
         if (members.voters.size() < voters_min || has_newcomer) return;
     }
     for (const auto& [id, member] : topology_.members) {
-        if (!is_heard(id)) return;
+        if (!is_alive(id)) return;
     }
     if (topology_.retiring != identity_.member) {
         if (leads_topology()) return receive_retire(identity_.member);

@@ -155,8 +155,7 @@ void ClusterNode::propose_own(cluster::Command command) {
 void ClusterNode::raise_format() {
     if (!leads_topology() || topology_.format >= options_.format) return;
     const bool all_can = std::all_of(topology_.members.begin(), topology_.members.end(), [this](const auto& item) {
-        const auto told = formats_.find(item.first);
-        return item.first == identity_.member || (told != formats_.end() && told->second > topology_.format);
+        return item.first == identity_.member || format_of(item.first) > topology_.format;
     });
     if (!all_can) return;
     cluster::Command command;
@@ -187,6 +186,7 @@ void ClusterNode::apply_topology(const cluster::RaftEntry& entry) {
 
 /// Makes and drops groups so that this node keeps what the topology gives it.
 void ClusterNode::follow_topology() {
+    start_gossip();
     for (const auto& [id, shard] : topology_.shards) {
         const bool is_mine = std::find(shard.replicas.begin(), shard.replicas.end(), identity_.member) != shard.replicas.end();
         if (!is_mine || replicas_.contains(id)) continue;

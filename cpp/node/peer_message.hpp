@@ -16,7 +16,8 @@ enum class PeerType : std::uint8_t {
     file_request = 5,
     file_part = 6,
     ping = 7,
-    retire = 8  ///< since format 2: a member with a damaged disk asks the leader of the topology for leave
+    retire = 8,  ///< since format 2: a member with a damaged disk asks the leader of the topology for leave
+    gossip = 9   ///< since format 2: docs/formats/gossip.md
 };
 inline constexpr std::size_t peer_head_bytes = codec::envelope_bytes;
 
