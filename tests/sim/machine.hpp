@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "crypto/secret.hpp"
 #include "node/embedded_store.hpp"
 #include "sim/disk.hpp"
 #include "sim/world.hpp"
@@ -42,10 +43,16 @@ struct ProcessState {
 /// Limits so small that a few dozen batches rotate, seal, merge, index, trim and recycle.
 [[nodiscard]] store::DatabaseOptions small_options(Prng& prng);
 
+/// What the disk of a machine gets to see.
+enum class Content : std::uint8_t { plain, encrypted };
+
+/// The key of all machines with encrypted disks.
+[[nodiscard]] crypto::Key32 machine_key();
+
 /// @threads one
 class Machine {
   public:
-    Machine(std::uint64_t seed, const store::DatabaseOptions& options);
+    Machine(std::uint64_t seed, const store::DatabaseOptions& options, Content content = Content::plain);
 
     /// Starts a process that opens the store. @pre none is running
     Result<void> start();
@@ -83,6 +90,7 @@ class Machine {
     std::uint64_t seed_;
     Prng prng_;
     store::DatabaseOptions options_;
+    Content content_;
     sim::Disk disk_;
     std::uint64_t wall_ms_ = 1'700'000'000'000;
     std::uint64_t life_ = 0;
