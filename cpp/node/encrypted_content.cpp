@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 #include <mutex>
+#include <utility>
 
 namespace dvesp::node {
 namespace {
@@ -169,6 +170,7 @@ Result<void> EncryptedContent::write(ports::File& below, std::uint64_t offset, s
     if (total > plain_bytes_max || offset > plain_bytes_max - total) {
         return fail(ErrorCode::storage_full, "an encrypted file has at most 2^56 bytes");
     }
+    DVESP_TRY(check_unbroken());
     DVESP_ASSIGN(const std::uint64_t stored_bytes, below.size());
     const WriteRange range{offset, offset + total, plain_size(stored_bytes)};
     // Who reads other bytes than those written is on other pages then, and need not wait.
@@ -227,7 +229,19 @@ Result<void> EncryptedContent::rewrite_part(ports::File& below, std::uint64_t pa
             DVESP_TRY(open_saved(below, gcm, page, plain.bytes().first(old_bytes)));  // a write of a part failed before
         }
     }
+    const crypto::SecretBytes before = crypto::SecretBytes::copy_of(plain.bytes().first(old_bytes));
     std::copy(part.begin(), part.end(), plain.bytes().begin() + static_cast<std::ptrdiff_t>(at));
+    auto written = write_page(below, page, plain.bytes());
+    if (!written.ok() && old_bytes > 0 && !put_back(below, page, before.bytes()).ok()) is_broken_ = true;
+    return written;
+}
+
+/// After a failed write to a part of a page: the rest of it must not be lost, and the page may have grown by any number of
+/// bytes.
+Result<void> EncryptedContent::put_back(ports::File& below, std::uint64_t page, ByteView before) {
+    DVESP_ASSIGN(const std::uint64_t stored_bytes, below.size());
+    crypto::SecretBytes plain(std::max(before.size(), bytes_on_page(page, plain_size(stored_bytes))));
+    std::copy(before.begin(), before.end(), plain.bytes().begin());
     return write_page(below, page, plain.bytes());
 }
 
@@ -245,10 +259,16 @@ Result<void> EncryptedContent::write_header(ports::File& below) {
 /// Keeps the page as it stands until the next sync, if any of it may be durable.
 Result<void> EncryptedContent::save(ports::File& below, std::uint64_t page, ByteView stored) {
     if (page * page_bytes >= durable_end_ || saved_page_ == page) return {};
-    if (saved_page_) DVESP_TRY(settle(below));
+    if (saved_page_) {
+        if (auto settled = settle(below); !settled.ok()) {
+            unreported_ = settled.error();
+            return settled;
+        }
+    }
     DVESP_TRY(save_page(below, page, stored));
     if (auto synced = sync_below(below); !synced.ok()) {
         static_cast<void>(clear_saved_page(below).ok());  // the page was not touched: whether the copy stays does not matter
+        unreported_ = synced.error();
         return synced;
     }
     saved_page_ = page;
@@ -269,12 +289,18 @@ Result<void> EncryptedContent::settle(ports::File& below) {
 }
 
 Result<void> EncryptedContent::sync_below(ports::File& below) {
+    // As in `settle`: a header that was never durable is written again after a failed sync, or the file would be lost with it.
+    if (sync_failed_ && cipher_ && !header_synced_) DVESP_TRY(write_header(below));
     auto synced = below.sync();
     sync_failed_ = !synced.ok();
+    header_synced_ = header_synced_ || (synced.ok() && cipher_);
     return synced;
 }
 
 Result<void> EncryptedContent::sync(ports::File& below) {
+    DVESP_TRY(check_unbroken());
+    // A sync that a write made may have given up what writes before it left: theirs is this one, so it must be the one to fail.
+    if (unreported_) return *std::exchange(unreported_, std::nullopt);
     const std::uint64_t end = written_end_;
     if (saved_page_) {
         const std::unique_lock guard(mutex_);
@@ -286,6 +312,13 @@ Result<void> EncryptedContent::sync(ports::File& below) {
     }
     durable_end_ = std::max(durable_end_, end);
     return {};
+}
+
+/// Bytes that a write reported as done may be lost: no sync may say that they are durable.
+Result<void> EncryptedContent::check_unbroken() const {
+    if (!is_broken_) return {};
+    return fail(ErrorCode::io_failed,
+                "an encrypted page could be neither written nor put back: close the file and open it again");
 }
 
 std::size_t EncryptedContent::decrypt(ByteView stored, MutableBytes plain) {
@@ -300,24 +333,27 @@ std::size_t EncryptedContent::decrypt(ByteView stored, MutableBytes plain) {
     return damaged_count;
 }
 
-/// After a crash: a page that is not whole gets back what it was before it was partly overwritten.
+/// After a crash: a page that is not whole gets back what it was before it was partly overwritten. A whole one may yet be lost
+/// with the power (nobody knows which syncs failed before), so it is saved in its turn and written again.
 Result<void> EncryptedContent::restore(ports::File& below) {
     DVESP_ASSIGN(const auto saved, load_saved_page(below));
     if (!saved) return {};
-    const std::size_t bytes = bytes_on_page(saved->page, durable_end_);
-    if (bytes > 0) {
+    crypto::SecretBytes plain(bytes_on_page(saved->page, durable_end_));
+    if (plain.size() > 0) {
         std::array<std::uint8_t, stored_page_bytes> memory;
-        const MutableBytes stored = MutableBytes(memory).first(page_head_bytes + bytes);
+        const MutableBytes stored = MutableBytes(memory).first(page_head_bytes + plain.size());
         DVESP_ASSIGN(const std::size_t count, below.read(stored_offset(saved->page), stored));
-        crypto::SecretBytes plain(bytes);
         crypto::Aes256Gcm gcm;
         const PageState state = open_page(cipher(), gcm, saved->page, stored.first(count), plain.bytes());
-        bool is_saved = false;
-        if (state != PageState::whole) {
-            DVESP_ASSIGN(is_saved, open_saved(below, gcm, saved->page, plain.bytes()));
+        bool is_known = state == PageState::whole;
+        if (is_known) {
+            DVESP_TRY(save_page(below, saved->page, stored));
+            DVESP_TRY(below.sync());
+        } else {
+            DVESP_ASSIGN(is_known, open_saved(below, gcm, saved->page, plain.bytes()));
         }
-        if (is_saved) DVESP_TRY(write_page(below, saved->page, plain.bytes()));
-        if (is_saved) DVESP_TRY(below.sync());
+        if (is_known) DVESP_TRY(write_page(below, saved->page, plain.bytes()));
+        if (is_known) DVESP_TRY(below.sync());
     }
     DVESP_TRY(clear_saved_page(below));
     return below.sync();

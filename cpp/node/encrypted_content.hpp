@@ -50,6 +50,8 @@ class EncryptedContent {
     [[nodiscard]] Result<void> write_range(ports::File& below, const WriteRange& range, std::span<const ByteView> pieces);
     [[nodiscard]] Result<void> rewrite_part(ports::File& below, std::uint64_t page, std::size_t at, ByteView part,
                                             std::size_t old_bytes, std::size_t new_bytes);
+    [[nodiscard]] Result<void> put_back(ports::File& below, std::uint64_t page, ByteView before);
+    [[nodiscard]] Result<void> check_unbroken() const;
     [[nodiscard]] Result<void> write_page(ports::File& below, std::uint64_t page, ByteView plain);
     [[nodiscard]] Result<void> write_header(ports::File& below);
     [[nodiscard]] Result<void> save(ports::File& below, std::uint64_t page, ByteView stored);
@@ -66,6 +68,9 @@ class EncryptedContent {
     std::uint64_t durable_end_ = 0;            ///< bytes from here on were never durable
     std::optional<std::uint64_t> saved_page_;  ///< saved since the last sync
     bool sync_failed_ = false;
+    std::optional<Error> unreported_;  ///< of a sync that the caller did not ask for
+    bool header_synced_ = false;       ///< known to be durable
+    bool is_broken_ = false;           ///< a page is torn and could not be put back
 };
 
 }  // namespace dvesp::node

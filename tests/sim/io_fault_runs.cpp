@@ -1,5 +1,6 @@
-/// tests/sim/io_fault_runs.cpp - every n-th I/O call of a workload fails once, and the disk fills up: a clear error, nothing lost.
-/// Seed s covers the calls n with n % stride == s % stride of workload s / stride, each with three ways to go on afterwards.
+/// tests/sim/io_fault_runs.cpp - every n-th I/O call of a workload fails once, and the disk fills up: a clear error, nothing
+/// lost. Seed s covers the calls n with n % stride == s % stride of workload s / stride, each with three ways to go on
+/// afterwards.
 #include "sim/io_fault_runs.hpp"
 
 #include <array>

@@ -1,5 +1,6 @@
-/// tests/sim/power_cut_stories.cpp - a store whose machine loses power again and again, during recovery too, loses nothing else.
-/// After every restart: acknowledged writes are there bit by bit, the unfinished one wholly or not at all, nothing is damaged.
+/// tests/sim/power_cut_stories.cpp - a store whose machine loses power again and again, during recovery too, loses nothing
+/// else. After every restart: acknowledged writes are there bit by bit, the unfinished one wholly or not at all, nothing is
+/// damaged.
 #include "sim/power_cut_stories.hpp"
 
 #include <chrono>
