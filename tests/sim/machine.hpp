@@ -68,6 +68,8 @@ class Machine {
     [[nodiscard]] bool is_dead() const noexcept { return process_->is_dead; }
     [[nodiscard]] store::Database& database() noexcept { return store_->database(); }
     [[nodiscard]] sim::Disk& disk() noexcept { return disk_; }
+    /// The disk as a process on the machine sees it: what is encrypted there is plain here.
+    [[nodiscard]] std::unique_ptr<ports::Files> mount() { return decrypted(disk_.mount()); }
     [[nodiscard]] sim::Executor& executor() noexcept { return *executor_; }
     [[nodiscard]] Prng& prng() noexcept { return prng_; }
     [[nodiscard]] const store::DatabaseOptions& options() const noexcept { return options_; }
@@ -86,6 +88,7 @@ class Machine {
 
   private:
     void end_store();
+    [[nodiscard]] std::unique_ptr<ports::Files> decrypted(std::unique_ptr<ports::Files> files);
 
     std::uint64_t seed_;
     Prng prng_;
@@ -94,6 +97,7 @@ class Machine {
     sim::Disk disk_;
     std::uint64_t wall_ms_ = 1'700'000'000'000;
     std::uint64_t life_ = 0;
+    std::uint64_t mounts_ = 0;
     std::uint64_t kill_at_ = 0;
     std::shared_ptr<ProcessState> process_ = std::make_shared<ProcessState>();
     TickingClock* clock_ = nullptr;      // owned by the store

@@ -6,12 +6,17 @@
 #include <rapidcheck.h>
 
 #include <algorithm>
+#include <atomic>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "node/encrypted_page.hpp"
 #include "node/memory_files.hpp"
+#include "os/random.hpp"
 #include "sim/disk.hpp"
 #include "unit/encrypting_support.hpp"
 
@@ -318,6 +323,64 @@ TEST_CASE("page_in_the_place_of_another_and_of_another_file_is_noticed") {
     CHECK(lost_pages(content_of(*files, "g"), content) == 1);
     disk.write_raw("f", pages_start, second);
     CHECK(lost_pages(content_of(*files, "f"), content) == 1);
+}
+
+TEST_CASE("page_damaged_after_it_was_partly_overwritten_is_lost_and_not_as_it_was_before") {
+    Disk disk(1);
+    Bytes content = write_file(disk, 2);
+    {
+        const auto files = encrypt(disk.mount(), 2);
+        const auto file = files->open("f", Access::buffered).value();
+        const Bytes newer(50, 0x55);
+        REQUIRE(file->write(100, newer).ok());
+        std::copy(newer.begin(), newer.end(), content.begin() + 100);
+        REQUIRE(file->sync().ok());
+        CHECK(content_of(*files, "f") == content);
+    }
+    disk.flip_bit("f", (pages_start + 1000) * 8);
+    const auto files = encrypt(disk.mount(), 3);
+    CHECK(files->map("f", false).value()->damaged());
+    CHECK(lost_pages(content_of(*files, "f"), content) == 1);
+}
+
+TEST_CASE("golden_file_of_format_1_reads_as_it_was_written") {
+    std::ifstream stream(std::string(DVESP_TESTS_DIR) + "/vectors/sealed-1/file", std::ios::binary);
+    const Bytes stored((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+    Bytes content(4096 + 100);
+    for (std::size_t at = 0; at < content.size(); ++at) content[at] = static_cast<std::uint8_t>(at * 7 + at / 256);
+    Disk disk(1);
+    disk.write_raw("f", 0, stored);
+    CHECK(content_of(*encrypt(disk.mount(), 1), "f") == content);
+    // The same randomness gives the same bytes.
+    const auto files = encrypt(disk.mount(), 4711);
+    REQUIRE(files->create("g", 0, Access::buffered).value()->write(0, content).ok());
+    CHECK(disk.contents("g") == stored);
+}
+
+TEST_CASE("readers_of_a_page_see_their_bytes_while_others_of_it_are_written") {
+    const auto files = dvesp::node::make_encrypting_files(dvesp::node::make_memory_files(), dvesp::test::right_key(),
+                                                          dvesp::os::make_random());
+    const auto file = files->create("f", 0, Access::buffered).value();
+    const Bytes nines(1000, 9);
+    REQUIRE(file->write(0, nines).ok());
+    std::atomic<bool> is_done{false};
+    std::atomic<int> faults{0};
+    const auto read = [&] {
+        Bytes got(1000);
+        while (!is_done) {
+            const auto count = files->open("f", Access::buffered).value()->read(0, got);
+            faults += count.ok() && *count == 1000 && got == nines ? 0 : 1;
+            faults += file->read(0, got).ok() && got == nines ? 0 : 1;
+        }
+    };
+    std::thread first(read);
+    std::thread second(read);
+    for (std::size_t at = 1000; at < 60'000; at += 77) faults += file->write(at, ByteView(nines).first(77)).ok() ? 0 : 1;
+    is_done = true;
+    first.join();
+    second.join();
+    CHECK(faults == 0);
+    CHECK(content_of(*files, "f") == Bytes(file->size().value(), 9));
 }
 
 TEST_CASE("same_content_looks_different_in_every_file_and_every_time") {
