@@ -206,6 +206,35 @@ def crypto_seeds() -> None:
     save("crypto_fuzz", b"\x03\x03\x05\x02\x01\x02\x04", bytes(range(200)))
 
 
+def vault_seeds() -> None:
+    """For vault_fuzz.cpp: (what | kind, id of puts and tombstones | length - 1, bytes of puts | sequence)*."""
+
+    def put(number: int, data: bytes, sequence: int, what: int = 0) -> bytes:
+        return bytes([what, 0, number, len(data) - 1]) + data + bytes([sequence])
+
+    def tombstone(number: int, sequence: int) -> bytes:
+        return bytes([1, 0, number, sequence])
+
+    first = put(1, b"one", 1) + put(2, b"two" * 40, 2, 16) + tombstone(1, 3) + bytes([2, 3]) + put(3, b"three", 4, 16)
+    second = put(2, b"two" * 40, 2) + put(4, b"torn", 9)[:-3]
+    save("vault_fuzz", b"\x00", bytes([5]), first, bytes([2]), second)
+    save("vault_fuzz", b"\x04", bytes([5]), first[:-1], b"\x05", bytes([3, 5]), bytes([2]), second)
+    save(
+        "vault_fuzz",
+        b"\x00",
+        bytes([4]),
+        put(5, b"flipped", 1, 64),
+        b"\x14\x00\x01",
+        put(6, b"whole", 2, 16),
+        put(7, b"last", 3, 16),
+    )
+    content = b"a device record"
+    header = struct.pack("<4sIQQI", b"DVT1", 1, 7, len(content), 0)
+    twin = (header + bytes(4) + content).ljust(4096, b"\0") + header + bytes(4) + content
+    save("vault_fuzz", b"\x01", twin)
+    save("vault_fuzz", b"\x03", b"DVR1", bytes(90))
+
+
 def column(data: bytes) -> bytes:
     return data.ljust((len(data) + 63) // 64 * 64, b"\0")
 
@@ -226,7 +255,7 @@ def put_frame() -> tuple[bytes, bytes]:
 
 
 WRITERS = [cbor_seeds, filter_seeds, config_seeds, container_seeds, frame_seeds, manifest_seeds, log_seeds, rest_seeds]
-WRITERS += [crypto_seeds]
+WRITERS += [crypto_seeds, vault_seeds]
 
 
 def main() -> None:
