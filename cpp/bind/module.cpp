@@ -62,6 +62,10 @@ void PyStore::define(py::module_& module) {
         .def("next", &PyCursor::next, "(ids, vectors [m, d], metadata, versions), or None at the end.");
     py::class_<PyStore, std::shared_ptr<PyStore>> store(module, "Store", "One embedded store; safe to share between threads.");
     store.def(py::init<const std::optional<std::string>&>(), py::arg("path"))
+        .def(py::init<const std::string&, const std::vector<std::string>&, const std::shared_ptr<PyKeyring>&>(),
+             py::arg("path"), py::arg("devices"), py::arg("keyring"))
+        .def("plan_collection", &PyStore::plan_collection, py::arg("name"), py::arg("k"), py::arg("n"))
+        .def("retrievability", &PyStore::retrievability, py::arg("collection"))
         .def_static("restore", &PyStore::restore, py::arg("source"), py::arg("path"));
     define_methods(store);
 }
@@ -72,6 +76,7 @@ PYBIND11_MODULE(_native, module) {
     module.doc() = "The native core of dvesp; use the dvesp package instead.";
     dvesp::bind::define_errors(module);
     dvesp::bind::SearchReply::define(module);
+    dvesp::bind::PyKeyring::define(module);
     dvesp::bind::PyStore::define(module);
     dvesp::bind::PyRemoteStore::define(module);
     dvesp::bind::define_certificates(module);

@@ -8,6 +8,7 @@
 
 #include "bind/errors.hpp"
 #include "bind/metadata.hpp"
+#include "bind/sealed.hpp"
 
 namespace py = pybind11;
 
@@ -42,6 +43,7 @@ Result<std::shared_ptr<SearchReply>> SearchReply::run(node::EmbeddedStore& store
     if (!asked.metric_given) asked.options.metric = collection->config().metric;
     DVESP_TRY(check_queries(asked, collection->config()));
     database.note_metric(*collection, asked.options.metric);
+    const auto pin = store.sealed() != nullptr ? store.sealed()->pin() : nullptr;
     DVESP_ASSIGN(const auto search,
                  store::SnapshotSearch::prepare(*collection, collection->snapshot(), asked.options, asked.filter));
     auto reply = std::make_shared<SearchReply>();
@@ -62,6 +64,7 @@ Result<std::shared_ptr<SearchReply>> SearchReply::run(node::EmbeddedStore& store
         std::vector<std::vector<store::Hit>> hits(std::min(store::tile_queries, asked.count - first));
         Result<void> done = search->search(asked.queries + first * asked.dimension, hits);
         for (std::size_t index = 0; index < hits.size() && done.ok(); ++index) done = reply->fill(first + index, hits[index]);
+        if (done.ok() && store.sealed() != nullptr) done = reply->unseal(store, *collection, first, hits);
         if (done.ok()) return;
         const std::scoped_lock lock(error_mutex);
         outcome = done;
@@ -75,6 +78,29 @@ Result<std::shared_ptr<SearchReply>> SearchReply::run(node::EmbeddedStore& store
     if (!outcome.ok()) return outcome.error();
     reply->time_ms_ = static_cast<double>(database.clock().monotonic_ns() - started_ns) / 1e6;
     return reply;
+}
+
+/// Vectors and metadata as their fragments have them.
+Result<void> SearchReply::unseal(node::EmbeddedStore& store, const store::Collection& collection, std::size_t first,
+                                 const std::vector<std::vector<store::Hit>>& hits) {
+    DVESP_TRY(store.sealed()->check_reachable());
+    if (!with_vectors_) return {};
+    std::vector<store::Location> locations;
+    for (const auto& of_query : hits) {
+        for (const store::Hit& hit : of_query) locations.push_back(hit.location);
+    }
+    DVESP_ASSIGN(const auto records, fetch_locations(store, collection, locations));
+    std::size_t next = 0;
+    for (std::size_t index = 0; index < hits.size(); ++index) {
+        const std::size_t query = first + index;
+        metadata_[query] = {};
+        for (std::size_t rank = 0; rank < hits[index].size(); ++rank, ++next) {
+            metadata_[query].add(text_of(records[next].metadata()));
+            std::memcpy(vectors_.get() + (query * top_k_ + rank) * dimension_, records[next].vector().data(),
+                        std::size_t{dimension_} * sizeof(float));
+        }
+    }
+    return {};
 }
 
 Result<void> SearchReply::fill(std::size_t query, const std::vector<store::Hit>& hits) {

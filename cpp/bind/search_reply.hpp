@@ -33,6 +33,8 @@ class SearchReply {
     static void define(pybind11::module_& module);
 
   private:
+    Result<void> unseal(node::EmbeddedStore& store, const store::Collection& collection, std::size_t first,
+                        const std::vector<std::vector<store::Hit>>& hits);
     Result<void> fill(std::size_t query, const std::vector<store::Hit>& hits);
 
     std::size_t count_ = 0;

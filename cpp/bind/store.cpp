@@ -9,6 +9,7 @@
 #include "bind/arguments.hpp"
 #include "bind/errors.hpp"
 #include "bind/metadata.hpp"
+#include "bind/sealed.hpp"
 #include "node/memory_files.hpp"
 #include "os/clock.hpp"
 #include "os/executor.hpp"
@@ -30,10 +31,16 @@ auto unlocked(Work work) {
     return work();
 }
 
-py::list local_nodes() {
-    py::list nodes;
-    nodes.append("local");
-    return nodes;
+/// Rows as they are in their fragments; their ids and versions are the index's. @param keep owns what the rows then show
+Result<void> unseal(node::EmbeddedStore& store, const store::Collection& collection, std::span<const store::Location> locations,
+                    std::vector<store::RowView>& rows, std::vector<sealed::OpenedRecord>& keep) {
+    if (store.sealed() == nullptr) return {};
+    DVESP_ASSIGN(keep, fetch_locations(store, collection, locations));
+    for (std::size_t at = 0; at < rows.size(); ++at) {
+        rows[at].vector = reinterpret_cast<const float*>(keep[at].vector().data());
+        rows[at].metadata = keep[at].metadata();
+    }
+    return {};
 }
 
 /// Vectors of rows as one array of its own memory.
@@ -51,11 +58,17 @@ py::array_t<float> gather(const std::vector<store::RowView>& rows, std::uint32_t
 PyCursor::~PyCursor() {
     const py::gil_scoped_release release;  // the last reference to a store ends its background work
     cursor_.reset();
+    pin_.reset();
     store_.reset();
 }
 
 py::object PyCursor::next() {
-    const auto rows = take(unlocked([&] { return cursor_->next(batch_size_); }));
+    std::vector<sealed::OpenedRecord> keep;
+    const auto rows = take(unlocked([&]() -> Result<std::vector<store::RowView>> {
+        DVESP_ASSIGN(auto found, cursor_->next(batch_size_));
+        DVESP_TRY(unseal(*store_, *collection_, cursor_->locations(), found, keep));
+        return found;
+    }));
     if (rows.empty()) return py::none();
     py::list ids;
     py::list metadata;
@@ -78,6 +91,32 @@ std::shared_ptr<node::EmbeddedStore> PyStore::open(const std::optional<std::stri
 }
 
 PyStore::PyStore(const std::optional<std::string>& path) : store_(open(path)) {}
+
+PyStore::PyStore(const std::string& path, const std::vector<std::string>& devices, const std::shared_ptr<PyKeyring>& keyring) {
+    auto opened = unlocked([&] {
+        node::OwnedPorts ports{nullptr, os::make_clock(), os::make_random(),
+                               os::make_executor(background_threads, os::default_parallelism())};
+        node::SealedOptions sealed;
+        sealed.path = path;
+        sealed.device_paths = devices;
+        sealed.secret = keyring->secret();
+        sealed.files_at = [](const std::string& directory) { return os::make_files(directory); };
+        return node::EmbeddedStore::open_sealed(std::move(ports), std::move(sealed));
+    });
+    store_ = take(std::move(opened));
+}
+
+void PyStore::plan_collection(const std::string& name, std::uint32_t k, std::uint32_t n) {
+    if (k > 255 || n > 255) refuse("fragments: k and n are at most 255");
+    if (store_->sealed() == nullptr) refuse("fragments: the store is not sealed");
+    const sealed::Plan plan{static_cast<std::uint8_t>(k), static_cast<std::uint8_t>(n)};
+    take(store_->sealed()->plan_collection(name, plan));
+}
+
+py::dict PyStore::retrievability(const std::string& collection) {
+    if (store_->sealed() == nullptr) refuse("retrievability: the collection is not sealed");
+    return report_of(take(unlocked([&] { return store_->sealed()->report(collection); })));
+}
 
 std::shared_ptr<PyStore> PyStore::restore(const std::string& source, const std::optional<std::string>& path) {
     auto opened = unlocked([&]() -> Result<std::unique_ptr<node::EmbeddedStore>> {
@@ -112,7 +151,7 @@ std::vector<std::string> PyStore::list_collections(std::uint64_t) {
 
 py::tuple PyStore::write(const std::string& collection, const py::array& vectors, const std::optional<py::list>& ids,
                          const std::optional<py::list>& metadata, const std::string& mode, std::uint64_t timeout_ms,
-                         const std::string&) {
+                         const std::string& level) {
     if (mode != "insert" && mode != "upsert") refuse("mode: must be insert or upsert");
     const Rows rows = rows_of(vectors, 2, "vectors");
     if (rows.count > codec::batch_count_max) {
@@ -138,12 +177,14 @@ py::tuple PyStore::write(const std::string& collection, const py::array& vectors
     request.metadata = metadata_views;
     request.timeout_ms = timeout_ms;
     const store::WriteReply reply = take(unlocked([&] { return database().write(request); }));
-    return py::make_tuple(reply.ids, to_hex(reply.root), reply.timestamp_ms, "success", local_nodes());
+    const WriteOutcome outcome =
+        take(unlocked([&] { return outcome_of(*store_, collection, reply.copies, reply.ids, level); }));
+    return py::make_tuple(reply.ids, to_hex(reply.root), reply.timestamp_ms, outcome.status, outcome.nodes);
 }
 
 py::tuple PyStore::update(const std::string& collection, const py::str& id, const std::optional<py::array>& vector,
                           const std::optional<py::dict>& metadata, const std::optional<std::uint64_t>& if_version,
-                          std::uint64_t timeout_ms, const std::string&) {
+                          std::uint64_t timeout_ms, const std::string& level) {
     const std::string id_text(utf8_of(id, "id"));
     store::UpdateRequest request;
     request.collection = collection;
@@ -161,11 +202,14 @@ py::tuple PyStore::update(const std::string& collection, const py::str& id, cons
     request.if_version = if_version;
     request.timeout_ms = timeout_ms;
     const store::UpdateReply reply = take(unlocked([&] { return database().update(request); }));
-    return py::make_tuple(reply.version, reply.timestamp_ms, "success", local_nodes());
+    const WriteOutcome outcome = take(unlocked([&] {
+        return outcome_of(*store_, collection, reply.copies, {&id_text, 1}, level);
+    }));
+    return py::make_tuple(reply.version, reply.timestamp_ms, outcome.status, outcome.nodes);
 }
 
 py::tuple PyStore::remove(const std::string& collection, const std::optional<py::list>& ids,
-                          const std::optional<py::object>& filter, std::uint64_t timeout_ms, const std::string&) {
+                          const std::optional<py::object>& filter, std::uint64_t timeout_ms, const std::string& level) {
     const EncodedTexts id_texts = ids ? encode_texts(*ids, "ids") : EncodedTexts();
     const auto id_views = id_texts.views();
     const auto parsed = filter_of(filter);
@@ -176,7 +220,8 @@ py::tuple PyStore::remove(const std::string& collection, const std::optional<py:
     request.filter = parsed.get();
     request.timeout_ms = timeout_ms;
     const store::DeleteReply reply = take(unlocked([&] { return database().remove(request); }));
-    return py::make_tuple(reply.deleted, reply.timestamp_ms, "success", local_nodes());
+    const WriteOutcome outcome = take(unlocked([&] { return outcome_of(*store_, collection, reply.copies, {}, level); }));
+    return py::make_tuple(reply.deleted, reply.timestamp_ms, outcome.status, outcome.nodes);
 }
 
 py::tuple PyStore::get(const std::string& collection, const py::list& ids, std::uint64_t, const std::string&) {
@@ -184,20 +229,28 @@ py::tuple PyStore::get(const std::string& collection, const py::list& ids, std::
     const auto id_views = id_texts.views();
     std::vector<std::size_t> positions;
     std::vector<store::RowView> rows;
+    std::vector<sealed::OpenedRecord> keep;
+    std::shared_ptr<const void> pin;
     std::shared_ptr<store::Collection> target;
     std::shared_ptr<const store::Snapshot> snapshot;
     take(unlocked([&]() -> Result<void> {
         DVESP_ASSIGN(target, database().collection(collection));
         DVESP_TRY(target->check_whole());
+        if (store_->sealed() != nullptr) {
+            DVESP_TRY(store_->sealed()->check_reachable());
+            pin = store_->sealed()->pin();
+        }
         snapshot = target->snapshot();
+        std::vector<store::Location> locations;
         for (std::size_t index = 0; index < id_views.size(); ++index) {
             DVESP_ASSIGN(const auto found, store::Collection::find(*snapshot, id_views[index]));
             if (!found) continue;
             DVESP_ASSIGN(const store::RowView row, found->source->row(found->row));
             rows.push_back(row);
             positions.push_back(index);
+            locations.push_back(*found);
         }
-        return {};
+        return unseal(*store_, *target, locations, rows, keep);
     }));
     py::list metadata;
     py::list versions;
@@ -247,11 +300,12 @@ std::shared_ptr<PyCursor> PyStore::scroll(const std::string& collection, const s
     const auto target = take(database().collection(collection));
     const store::OnDamage damage = on_damage == "skip" ? store::OnDamage::skip : store::OnDamage::raise;
     if (damage == store::OnDamage::raise) take(target->check_whole());
+    std::shared_ptr<const void> pin = store_->sealed() != nullptr ? store_->sealed()->pin() : nullptr;
     auto cursor = take(unlocked([&] {
         return store::Cursor::open(target->snapshot(), parsed ? std::optional(*parsed) : std::nullopt, after_id, damage);
     }));
     return std::make_shared<PyCursor>(store_, std::move(cursor), target->config().dimension,
-                                      static_cast<std::size_t>(batch_size));
+                                      static_cast<std::size_t>(batch_size), target, std::move(pin));
 }
 
 std::uint64_t PyStore::count(const std::string& collection, const std::optional<py::object>& filter, std::uint64_t,
@@ -265,7 +319,10 @@ std::uint64_t PyStore::count(const std::string& collection, const std::optional<
 }
 
 void PyStore::flush(const std::optional<std::string>& collection) {
-    take(unlocked([&] { return database().flush(collection.value_or("")); }));
+    take(unlocked([&]() -> Result<void> {
+        if (store_->sealed() != nullptr) DVESP_TRY(store_->sealed()->complete());
+        return database().flush(collection.value_or(""));
+    }));
 }
 
 void PyStore::compact(const std::optional<std::string>& collection) {
@@ -277,11 +334,22 @@ void PyStore::compact(const std::optional<std::string>& collection) {
 }
 
 std::vector<std::string> PyStore::verify(const std::string& collection) {
-    return take(unlocked([&] { return database().verify(collection); }));
+    return take(unlocked([&]() -> Result<std::vector<std::string>> {
+        DVESP_ASSIGN(auto problems, database().verify(collection));
+        if (store_->sealed() == nullptr) return problems;
+        DVESP_ASSIGN(const auto on_devices, store_->sealed()->verify());
+        problems.insert(problems.end(), on_devices.begin(), on_devices.end());
+        return problems;
+    }));
 }
 
 void PyStore::snapshot(const std::string& path) {
-    take(unlocked([&] {
+    take(unlocked([&]() -> Result<void> {
+        if (store_->sealed() != nullptr) {
+            return fail(ErrorCode::unavailable,
+                        "a sealed store has no plain snapshot: its devices bring it back, open an empty "
+                        "directory with devices= and keyring=");
+        }
         const auto target = os::make_files(path);
         return database().snapshot_to(*target);
     }));

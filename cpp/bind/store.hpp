@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "bind/keyring.hpp"
 #include "bind/search_reply.hpp"
 #include "node/embedded_store.hpp"
 
@@ -19,8 +20,13 @@ using FloatArray = pybind11::array_t<float, pybind11::array::c_style>;
 class PyCursor {
   public:
     PyCursor(std::shared_ptr<node::EmbeddedStore> store, std::unique_ptr<store::Cursor> cursor, std::uint32_t dimension,
-             std::size_t batch_size)
-        : store_(std::move(store)), cursor_(std::move(cursor)), dimension_(dimension), batch_size_(batch_size) {}
+             std::size_t batch_size, std::shared_ptr<store::Collection> collection, std::shared_ptr<const void> pin)
+        : store_(std::move(store)),
+          cursor_(std::move(cursor)),
+          dimension_(dimension),
+          batch_size_(batch_size),
+          collection_(std::move(collection)),
+          pin_(std::move(pin)) {}
     ~PyCursor();
     pybind11::object next();
 
@@ -29,12 +35,18 @@ class PyCursor {
     std::unique_ptr<store::Cursor> cursor_;
     std::uint32_t dimension_;
     std::size_t batch_size_;
+    std::shared_ptr<store::Collection> collection_;
+    std::shared_ptr<const void> pin_;  ///< of a sealed store: its fragments stay
 };
 
 /// Arguments are converted with the GIL, the work is done without it. @threads any
 class PyStore {
   public:
     explicit PyStore(const std::optional<std::string>& path);
+    /// A sealed store. @param fragments (k, n) of the store, nothing = the planner's
+    PyStore(const std::string& path, const std::vector<std::string>& devices, const std::shared_ptr<PyKeyring>& keyring);
+    void plan_collection(const std::string& name, std::uint32_t k, std::uint32_t n);
+    pybind11::dict retrievability(const std::string& collection);
     static std::shared_ptr<PyStore> restore(const std::string& source, const std::optional<std::string>& path);
     static void define(pybind11::module_& module);
 

@@ -33,9 +33,30 @@ Result<void> copy_content(ports::Files& source, ports::Files& target, const Hash
 
 Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open(OwnedPorts ports, const store::DatabaseOptions& options) {
     std::unique_ptr<EmbeddedStore> opened(new EmbeddedStore(std::move(ports)));
+    DVESP_ASSIGN(const bool is_sealed, SealedStore::is_at(*opened->ports_.files));
+    if (is_sealed) {
+        return fail(ErrorCode::sealed,
+                    opened->ports_.files->describe("") + ": this store is sealed; open it with devices= and keyring=");
+    }
     const store::Ports borrowed{opened->ports_.files.get(), opened->ports_.clock.get(), opened->ports_.random.get(),
                                 opened->ports_.executor.get()};
     DVESP_ASSIGN(opened->database_, store::Database::open(borrowed, options));
+    return opened;
+}
+
+Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open_sealed(OwnedPorts ports, SealedOptions sealed,
+                                                                  const store::DatabaseOptions& options) {
+    std::unique_ptr<EmbeddedStore> opened(new EmbeddedStore(std::move(ports)));
+    sealed.random = opened->ports_.random.get();
+    sealed.runner = opened->ports_.executor.get();
+    DVESP_ASSIGN(opened->sealed_, SealedStore::open(std::move(sealed)));
+    opened->ports_.files = opened->sealed_->index_files();
+    const store::Ports borrowed{opened->ports_.files.get(), opened->ports_.clock.get(), opened->ports_.random.get(),
+                                opened->ports_.executor.get()};
+    store::DatabaseOptions guarded = options;
+    guarded.guard = opened->sealed_.get();
+    DVESP_ASSIGN(opened->database_, store::Database::open(borrowed, guarded));
+    DVESP_TRY(opened->sealed_->attach(*opened->database_));
     return opened;
 }
 
@@ -46,7 +67,13 @@ EmbeddedStore::~EmbeddedStore() {
 
 Result<void> EmbeddedStore::close() {
     if (!database_) return {};
+    if (sealed_ && !is_closed_) static_cast<void>(sealed_->complete().ok());  // what cannot be completed now is later
     Result<void> closed = database_->close();
+    if (sealed_ && !is_closed_) {
+        const auto let_go = sealed_->close();
+        if (closed.ok()) closed = let_go;
+    }
+    is_closed_ = true;
     ports_.executor->stop();
     return closed;
 }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "node/sealed_store.hpp"
 #include "store/database.hpp"
 
 namespace dvesp::node {
@@ -21,8 +22,13 @@ class EmbeddedStore {
   public:
     /// Opens or creates the store behind `ports.files`. @errors as store::Database::open
     static Result<std::unique_ptr<EmbeddedStore>> open(OwnedPorts ports, const store::DatabaseOptions& options = {});
+    /// Opens, creates or restores a sealed store; `ports.files` is not needed. @errors as SealedStore::open and Database::open
+    static Result<std::unique_ptr<EmbeddedStore>> open_sealed(OwnedPorts ports, SealedOptions sealed,
+                                                              const store::DatabaseOptions& options = {});
     ~EmbeddedStore();
 
+    /// nullptr: the store is plain.
+    [[nodiscard]] SealedStore* sealed() noexcept { return sealed_.get(); }
     [[nodiscard]] store::Database& database() noexcept { return *database_; }
     [[nodiscard]] std::string place() const { return ports_.files->describe(""); }
     /// Ends everything and releases the lock. Idempotent.
@@ -31,7 +37,9 @@ class EmbeddedStore {
   private:
     explicit EmbeddedStore(OwnedPorts ports) : ports_(std::move(ports)) {}
     OwnedPorts ports_;
+    std::unique_ptr<SealedStore> sealed_;
     std::unique_ptr<store::Database> database_;
+    bool is_closed_ = false;
 };
 
 /// Copies a snapshot (a directory that `Database::snapshot_to` filled) into the empty `target`, checking every hash.

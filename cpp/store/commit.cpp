@@ -112,7 +112,7 @@ void Database::commit_operations(std::vector<Pending*>& group) {
     }
     if (frames.empty()) return;
     std::uint64_t log_seq = log_.last_log_seq() + 1;
-    const auto written = log_.append(frames, [this] { return persist_manifest(); });
+    const auto written = append_group(writing, frames);
     for (Pending* pending : writing) {
         pending->result = written;
         if (!written.ok()) continue;
@@ -129,6 +129,23 @@ void Database::commit_operations(std::vector<Pending*>& group) {
     append_count_.fetch_add(1, std::memory_order_relaxed);
     schedule_marker();
     maintenance_->wake();
+}
+
+Result<void> Database::append_group(const std::vector<Pending*>& writing, const std::vector<Frame*>& frames) {
+    const auto append = [&]() -> Result<void> {
+        DVESP_TRY(log_.append(frames, [this] { return persist_manifest(); }));
+        return {};
+    };
+    if (options_.guard == nullptr) return append();
+    std::vector<GuardedFrame> guarded;
+    for (std::size_t at = 0; at < frames.size(); ++at) {
+        guarded.push_back({frames[at], writing[at]->operation->collection.get(), frames[at]->view.head.seq, 1});
+    }
+    DVESP_TRY(options_.guard->before_append(guarded));
+    auto written = append();
+    options_.guard->after_append(guarded, written.ok());
+    for (std::size_t at = 0; at < guarded.size(); ++at) writing[at]->operation->copies = guarded[at].copies;
+    return written;
 }
 
 Result<void> Database::apply_catalog(const Frame& frame, std::uint64_t log_seq) {
@@ -277,6 +294,7 @@ Result<WriteReply> Database::write(const WriteRequest& request) {
     const auto operation = make_put(request, *found, *ports_.random, *ports_.executor, reply);
     DVESP_TRY(submit(*operation));
     reply.timestamp_ms = operation->hlc >> 16;
+    reply.copies = operation->copies;
     return reply;
 }
 
@@ -299,6 +317,7 @@ Result<UpdateReply> Database::update(const UpdateRequest& request) {
     DVESP_TRY(wait_for_room(*target, request.timeout_ms));
     DVESP_TRY(submit(*operation));
     reply.timestamp_ms = operation->hlc >> 16;
+    reply.copies = operation->copies;
     return reply;
 }
 
@@ -320,6 +339,7 @@ Result<DeleteReply> Database::remove(const DeleteRequest& request) {
     DVESP_TRY(wait_for_room(*target, request.timeout_ms));
     DVESP_TRY(submit(*operation));
     reply.timestamp_ms = operation->hlc >> 16;
+    reply.copies = operation->copies;
     return reply;
 }
 

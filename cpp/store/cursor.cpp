@@ -60,14 +60,17 @@ Result<void> Cursor::collect(std::optional<std::string> after) {
 
 Result<std::vector<RowView>> Cursor::next(std::size_t count_max) {
     std::vector<RowView> out;
+    locations_.clear();
     for (; at_ < rows_.size() && out.size() < count_max; ++at_) {
-        const Source& source = *parts_[rows_[at_].part].source;
+        Source& source = *parts_[rows_[at_].part].source;
         auto row = source.row(rows_[at_].row);
         if (!row.ok()) {
             if (on_damage_ == OnDamage::skip) continue;
             return row.error();
         }
-        if (!filter_ || matches(filter_->filter, row->metadata)) out.push_back(*row);
+        if (filter_ && !matches(filter_->filter, row->metadata)) continue;
+        out.push_back(*row);
+        locations_.push_back({&source, rows_[at_].row});
     }
     return out;
 }

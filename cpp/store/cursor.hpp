@@ -23,6 +23,8 @@ class Cursor {
                                                 std::optional<std::string> after, OnDamage on_damage);
     /// The next rows, at most `count_max`; none at the end. Views live as long as the cursor. @errors corruption
     [[nodiscard]] Result<std::vector<RowView>> next(std::size_t count_max);
+    /// Where the rows of the last `next` are.
+    [[nodiscard]] const std::vector<Location>& locations() const noexcept { return locations_; }
 
   private:
     struct Row {
@@ -38,6 +40,7 @@ class Cursor {
     std::vector<Snapshot::Part> parts_;
     std::vector<Row> rows_;  ///< 16 bytes a row of the snapshot
     std::size_t at_ = 0;
+    std::vector<Location> locations_;
 };
 
 }  // namespace dvesp::store

@@ -15,6 +15,7 @@
 #include "ports/files.hpp"
 #include "ports/random.hpp"
 #include "store/collection.hpp"
+#include "store/commit_guard.hpp"
 #include "store/cursor.hpp"
 #include "store/log.hpp"
 #include "store/query.hpp"
@@ -40,6 +41,7 @@ struct DatabaseOptions {
     std::uint32_t seal_rows = 0;                                  ///< 0 = Collection::seal_rows
     std::uint64_t idle_marker_ms = 100;
     std::uint32_t index_rows_min = 0;  ///< smaller segments are scanned; 0: those with less than 2 MB of codes
+    CommitGuard* guard = nullptr;      ///< asked before every write; must outlive the database
     bool is_replica = false;           ///< the log and the order of commits belong to the cluster: database_replica.cpp
 };
 
@@ -114,6 +116,11 @@ class Database {
                                                        const CollectionConfig& config);
     Result<void> remove_collection(std::uint32_t shard);
     [[nodiscard]] std::shared_ptr<Collection> collection_of(std::uint32_t shard) const;
+    /// The number that the next collection gets; those below it are there or were dropped.
+    [[nodiscard]] std::uint32_t next_shard() const {
+        const std::scoped_lock lock(catalog_mutex_);
+        return next_shard_;
+    }
     /// Applies a durable frame as commit `index` of its shard. @pre index rises; one thread per collection
     void apply_committed(Collection& collection, const std::shared_ptr<const Frame>& frame, std::uint64_t index);
     /// Removes log files all of whose frames are below `log_seq`.
@@ -183,6 +190,7 @@ class Database {
     std::vector<Pending*> take_group();
     void commit_operations(std::vector<Pending*>& group);
     Result<void> apply_catalog(const Frame& frame, std::uint64_t log_seq);
+    Result<void> append_group(const std::vector<Pending*>& writing, const std::vector<Frame*>& frames);
     Result<void> wait_for_room(const Collection& collection, std::uint64_t timeout_ms);
     [[nodiscard]] std::uint64_t unsealed_bytes() const;
     /// Many small heads may fill the store without one of them being full.

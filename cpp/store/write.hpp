@@ -39,6 +39,7 @@ struct WriteReply {
     std::vector<std::string> ids;
     Hash root{};  ///< over the batch's stored leaves in request order
     std::uint64_t timestamp_ms = 0;
+    std::uint32_t copies = 0;  ///< WriteOperation::copies, here and below
 };
 
 struct UpdateRequest {
@@ -54,6 +55,7 @@ struct UpdateRequest {
 struct UpdateReply {
     std::uint64_t version = 0;
     std::uint64_t timestamp_ms = 0;
+    std::uint32_t copies = 0;
 };
 
 struct DeleteRequest {
@@ -67,6 +69,7 @@ struct DeleteRequest {
 struct DeleteReply {
     std::uint64_t deleted = 0;
     std::uint64_t timestamp_ms = 0;
+    std::uint32_t copies = 0;
 };
 
 /// One write on its way to the log. @threads one at a time
@@ -86,6 +89,7 @@ class WriteOperation {
 
     std::shared_ptr<Collection> collection;  ///< nullptr for catalog changes
     std::uint64_t hlc = 0;                   ///< of the commit, set by the committing thread
+    std::uint32_t copies = 0;                ///< that a CommitGuard made; 0 = nothing was written
 };
 
 /// Fills in what only the commit knows (hlc, sequence) and the checksum that depends on it not at all.

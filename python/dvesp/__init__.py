@@ -30,7 +30,8 @@ from .errors import (
     Unavailable,
     VersionConflict,
 )
-from .results import CollectionInfo, DeleteResult, InsertResult, Record, UpdateResult, VerifyReport
+from .keyring import Keyring
+from .results import CollectionInfo, DeleteResult, InsertResult, Record, Retrievability, UpdateResult, VerifyReport
 from .search_results import BatchSearchResult, Match, Metrics, SearchResult
 from .store import VectorStore
 
@@ -54,10 +55,12 @@ __all__ = [
     "InsertResult",
     "IntegrityError",
     "InvalidArgument",
+    "Keyring",
     "Match",
     "Metrics",
     "PermissionDenied",
     "Record",
+    "Retrievability",
     "Sealed",
     "SearchResult",
     "StorageFull",

@@ -108,6 +108,7 @@ class AsyncCollection:
     count = _coroutine(Collection.count)
     describe = _coroutine(Collection.describe)
     verify = _coroutine(Collection.verify)
+    retrievability = _coroutine(Collection.retrievability)
     flush = _coroutine(Collection.flush)
     compact = _coroutine(Collection.compact)
     to_pandas = _coroutine(Collection.to_pandas)
@@ -191,6 +192,7 @@ class AsyncVectorStore:
     flush = _coroutine(VectorStore.flush)
     compact = _coroutine(VectorStore.compact)
     verify = _coroutine(VectorStore.verify)
+    retrievability = _coroutine(VectorStore.retrievability)
     snapshot = _coroutine(VectorStore.snapshot)
     status = _coroutine(VectorStore.status)
 

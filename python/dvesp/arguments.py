@@ -7,6 +7,7 @@ depth, operators of a filter) are checked natively, once, before anything is wri
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ __all__ = [
     "check_metadata",
     "check_mode",
     "check_params",
+    "check_path",
     "check_timeout",
 ]
 
@@ -230,3 +232,18 @@ def check_params(value: Any) -> SearchParams:
         exact=False if exact is None else check_flag(exact, "params['exact']"),
         recall=recall,
     )
+
+
+def check_path(path: Any, field: str = "path") -> str:
+    """A directory's path as str.
+
+    Raises:
+        InvalidArgument: not a str or path object, or empty.
+    """
+    try:
+        text = os.fspath(path)
+    except TypeError:
+        raise InvalidArgument(f"{field} is {path!r} ({type(path).__name__}) but must be a directory's path") from None
+    if not isinstance(text, str) or not text:
+        raise InvalidArgument(f"{field} is {path!r} but must be a non-empty path as str")
+    return text

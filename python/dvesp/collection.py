@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .results import CollectionInfo, DeleteResult, InsertResult, Record, UpdateResult, VerifyReport
+from .results import CollectionInfo, DeleteResult, InsertResult, Record, Retrievability, UpdateResult, VerifyReport
 from .search_results import BatchSearchResult, SearchResult
 from .tables import Tabular
 
@@ -44,6 +44,10 @@ class Collection(Tabular):
     def metric(self) -> str:
         """``"cosine"``, ``"l2"`` or ``"dot_product"``."""
         return self.describe().metric
+
+    def retrievability(self) -> Retrievability:
+        """`VectorStore.retrievability` of this collection."""
+        return self._store.retrievability(self.name)
 
     def insert(
         self,

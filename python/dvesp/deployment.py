@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import _native
-from .errors import InvalidArgument, Unavailable
+from .arguments import check_path
+from .errors import InvalidArgument, Sealed, Unavailable
+from .keyring import Keyring
 
-__all__ = ["TLS", "check_path", "check_plain", "connect", "refuse_elsewhere"]
+__all__ = ["TLS", "check_fragments", "check_replicas", "connect", "refuse_elsewhere"]
 
 _ELSEWHERE = {
-    "keyring": "sealed collections need the sealing layer, which this build does not have",
-    "devices": "sealed collections need the sealing layer, which this build does not have",
+    "keyring": "a sealed store comes back by opening it: VectorStore(path, devices=[...], keyring=...)",
     "archive": "archive targets need the archive layer, which this build does not have: use snapshot(path)",
     "chain": "anchoring on a chain needs the chain client, which this build does not have",
     "from_": "archive targets need the archive layer, which this build does not have: restore a snapshot",
@@ -35,37 +36,36 @@ def refuse_elsewhere(arguments: Mapping[str, Any]) -> None:
             raise Unavailable(f"{name}= is not available: {_ELSEWHERE[name]}")
 
 
-def check_path(path: Any, field: str = "path") -> str:
-    """A directory's path as str.
+def check_fragments(privacy: Any, fragments: Any, is_sealed: bool) -> tuple[int, int] | None:
+    """How a collection is sealed: ``(k, n)``, or None for the planner's choice and for plain ones.
 
     Raises:
-        InvalidArgument: not a str or path object, or empty.
+        InvalidArgument: no such privacy; fragments that are no pair of int, or of a plain collection.
+        Sealed: a sealed collection in a plain store.
     """
-    try:
-        text = os.fspath(path)
-    except TypeError:
-        raise InvalidArgument(f"{field} is {path!r} ({type(path).__name__}) but must be a directory's path") from None
-    if not isinstance(text, str) or not text:
-        raise InvalidArgument(f"{field} is {path!r} but must be a non-empty path as str")
-    return text
-
-
-def check_plain(privacy: Any, fragments: Any, replication_factor: Any, is_local: bool) -> int:
-    """Refuses what a collection cannot be here: sealed or fragmented; replicated on one machine.
-
-    Returns:
-        The number of replicas, 0 = the cluster's choice.
-
-    Raises:
-        InvalidArgument: a value that no deployment takes, or more than one replica on one machine.
-        Unavailable: sealed.
-    """
-    if privacy == "sealed":
-        raise Unavailable('privacy="sealed" is not available: ' + _ELSEWHERE["devices"])
-    if privacy != "plain":
+    if privacy not in ("plain", "sealed"):
         raise InvalidArgument(f"privacy is {privacy!r} but must be 'plain' or 'sealed'")
-    if fragments != "auto":
+    if privacy == "sealed" and not is_sealed:
+        raise Sealed('privacy="sealed" needs a store with devices= and keyring=')
+    if isinstance(fragments, str) and fragments == "auto":
+        return None
+    if not is_sealed:
         raise InvalidArgument(f"fragments is {fragments!r}, but only a sealed collection has fragments: leave it at 'auto'")
+    is_pair = isinstance(fragments, (tuple, list)) and len(fragments) == 2
+    if not is_pair or any(isinstance(part, bool) or not isinstance(part, int) for part in fragments):
+        raise InvalidArgument(f"fragments is {fragments!r} but must be 'auto' or (k, n) such as (3, 5)")
+    k, n = fragments
+    if not 2 <= k <= n <= 255:
+        raise InvalidArgument(f"fragments is {fragments!r} but (k, n) must have 2 <= k <= n <= 255")
+    return k, n
+
+
+def check_replicas(replication_factor: Any, is_local: bool) -> int:
+    """The number of replicas, 0 = the cluster's choice.
+
+    Raises:
+        InvalidArgument: no int above 0, or more than one replica on one machine.
+    """
     if replication_factor is None:
         return 0
     if isinstance(replication_factor, bool) or not isinstance(replication_factor, int) or replication_factor < 1:
@@ -73,6 +73,34 @@ def check_plain(privacy: Any, fragments: Any, replication_factor: Any, is_local:
     if replication_factor > 1 and is_local:
         raise InvalidArgument(f"replication_factor is {replication_factor}, but a store on one machine keeps one replica")
     return replication_factor
+
+
+def open_sealed(path: str | None, nodes: Any, devices: Any, keyring: Any) -> _native.Store:
+    """A sealed store: made, opened, or brought back from its devices.
+
+    Raises:
+        InvalidArgument: no path, nodes too, devices that are no list of different directories, no Keyring.
+        Sealed: no key, or the wrong one. Unavailable: fewer devices than are needed. IntegrityError: they are of another store.
+    """
+    if nodes is not None:
+        raise InvalidArgument("devices, keyring and nodes are given: sealed collections on nodes are not in this build")
+    if devices is None:
+        raise InvalidArgument(
+            "keyring is given without devices: a sealed store needs devices=[...], the directories of its fragments"
+        )
+    if isinstance(devices, (str, bytes)) or not isinstance(devices, Iterable):
+        raise InvalidArgument(f'devices is {devices!r} but must be a list of directories such as ["./d1", "./d2"]')
+    paths = [check_path(device, f"devices: element {position}") for position, device in enumerate(devices)]
+    if path is None:
+        raise InvalidArgument("devices are given without path: a sealed store keeps its encrypted index in a directory")
+    real = [os.path.realpath(one) for one in paths]
+    if len(set(real)) != len(real) or os.path.realpath(path) in real:
+        raise InvalidArgument("devices: every device is a directory of its own, and not the store's")
+    if keyring is None:
+        raise Sealed("devices are given without keyring: a sealed store needs keyring=Keyring.from_passphrase(...) or the like")
+    if not isinstance(keyring, Keyring):
+        raise InvalidArgument(f"keyring is a {type(keyring).__name__} but must be a dvesp.Keyring")
+    return _native.Store(path, paths, keyring._secret)
 
 
 def check_nodes(nodes: Any) -> list[str]:

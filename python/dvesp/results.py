@@ -137,6 +137,30 @@ class VerifyReport(Tabular):
 
 
 @dataclass(frozen=True, slots=True)
+class Retrievability(_Fields):
+    """Answer of ``retrievability``: what a sealed collection promises, and where it stands. Members also by item.
+
+    Attributes:
+        devices, reachable: of the fleet; how many answer now.
+        k, n: any k of a record's n fragments give it.
+        guaranteed_losses: any so many devices may be gone, and every complete record is read.
+        loss_probability_at_40_percent_offline: of a given complete record, when 40 % of the devices, drawn at random, are gone.
+        records, records_below_n: live records; those with fewer than n fragments on devices that are here.
+        fragments_least: of any record, on devices that are here.
+    """
+
+    devices: int
+    reachable: int
+    k: int
+    n: int
+    guaranteed_losses: int
+    loss_probability_at_40_percent_offline: float
+    records: int
+    records_below_n: int
+    fragments_least: int
+
+
+@dataclass(frozen=True, slots=True)
 class CollectionInfo(_Fields):
     """Answer of ``describe``: the settings and the size of one collection. Members also by item: ``info["dimension"]``.
 

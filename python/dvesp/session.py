@@ -19,12 +19,16 @@ class Session:
     _path: str | None
     _level: str
     _progress: bool | None
+    _is_sealed: bool
 
-    def _take(self, native: Store | RemoteStore, path: str | None, level: str, progress: bool | None) -> None:
+    def _take(
+        self, native: Store | RemoteStore, path: str | None, level: str, progress: bool | None, is_sealed: bool = False
+    ) -> None:
         self._native = native
         self._path = path
         self._level = level
         self._progress = progress
+        self._is_sealed = is_sealed
 
     def _common(self, collection: Any, consistency_level: Any, timeout_ms: Any) -> tuple[str, str, int]:
         """The arguments that every record method takes, checked: collection, level, timeout."""

@@ -13,13 +13,14 @@ from typing import Any, Self
 
 from . import _native
 from . import arguments as check
+from .arguments import check_path
 from .collection import Collection
-from .deployment import check_path, check_plain, connect, refuse_elsewhere
+from .deployment import check_fragments, check_replicas, connect, open_sealed, refuse_elsewhere
 from .errors import InvalidArgument
 from .forks import watch
 from .progress import shown
 from .reading import Reading
-from .results import CollectionInfo, VerifyReport
+from .results import CollectionInfo, Retrievability, VerifyReport
 from .tables import html_table
 from .writing import Writing
 
@@ -36,13 +37,19 @@ class VectorStore(Writing, Reading):
         nodes: addresses of a cluster; not in this build.
         consistency_level: ``"ONE"``, ``"QUORUM"`` or ``"ALL"``: the default of every call. On one machine all mean
             durable.
-        tls, api_key, keyring, devices, archive, chain: of clusters, sealed and archived stores; not in this build.
+        tls: what a client shows to nodes, a `TLS`.
+        devices: 2 to 255 directories, five for 3 of 5: the store is sealed. Records lie in them as encrypted fragments, any k
+            of n of which give a record; the store's own directory holds the index, encrypted under a key that only k devices
+            give. A missing directory is a device offline. An empty ``path`` is brought back from devices with data.
+        keyring: a `Keyring`, which sealed stores need.
+        api_key, archive, chain: of REST and of archived stores; not in this build.
         progress: bars for long work; None: where somebody can see them, False: never, True: always.
 
     Raises:
         InvalidArgument: ``path`` together with ``nodes``, an unknown level, a path that is none.
         Unavailable: an argument that asks for more than this build has.
         StoreLocked: the directory is open already. Corruption, PermissionDenied: what opening met.
+        Sealed: the store is sealed and the key is missing or wrong.
 
     Example:
         >>> with VectorStore("./my-store") as store:
@@ -69,11 +76,15 @@ class VectorStore(Writing, Reading):
         level = check.check_level(consistency_level)
         bars = None if progress is None else check.check_flag(progress, "progress")
         directory = None if path is None else check_path(path)
-        refuse_elsewhere({"keyring": keyring, "devices": devices, "archive": archive, "chain": chain})
-        native = _native.Store(directory) if nodes is None else connect(nodes, tls, api_key)
+        refuse_elsewhere({"archive": archive, "chain": chain})
+        native: _native.Store | _native.RemoteStore
+        if devices is not None or keyring is not None:
+            native = open_sealed(directory, nodes, devices, keyring)
+        else:
+            native = _native.Store(directory) if nodes is None else connect(nodes, tls, api_key)
         if nodes is None and (tls is not None or api_key is not None):
             raise InvalidArgument("tls and api_key are for talking to nodes: give nodes=[...] too")
-        self._take(native, directory, level, bars)
+        self._take(native, directory, level, bars, devices is not None)
         watch(self)
         watch(self)
 
@@ -100,7 +111,9 @@ class VectorStore(Writing, Reading):
             metric: ``"cosine"``, ``"l2"`` or ``"dot_product"``; a search may still ask for another.
             index: ``"hnsw"`` (``M=16, ef_construction=200``), ``"ivf"`` (``nlist="auto"``) or ``"flat"`` (exact).
             index_params: the index's parameters and ``"codes"``.
-            privacy, fragments, replication_factor: ``"plain"``, ``"auto"``, None or 1 in this build.
+            privacy: ``"plain"`` or ``"sealed"``; every collection of a store with ``devices`` is sealed.
+            fragments: of a sealed collection: ``(k, n)``: any k of n fragments give a record; ``"auto"``: the planner's choice.
+            replication_factor: None or 1 on one machine.
             exist_ok: whether an existing collection with the same settings is fine.
 
         Raises:
@@ -115,7 +128,10 @@ class VectorStore(Writing, Reading):
         if index_params is not None and not isinstance(index_params, dict):
             raise InvalidArgument(f'index_params is {index_params!r} but must be a dict such as {{"M": 16}}, or None')
         exist_ok = check.check_flag(exist_ok, "exist_ok")
-        replicas = check_plain(privacy, fragments, replication_factor, isinstance(self._native, _native.Store))
+        plan = check_fragments(privacy, fragments, self._is_sealed)
+        replicas = check_replicas(replication_factor, isinstance(self._native, _native.Store))
+        if plan is not None and isinstance(self._native, _native.Store):
+            self._native.plan_collection(name, *plan)
         self._native.create_collection(name, dimension, metric, index, index_params, exist_ok, replicas, timeout_ms)
         return Collection(self, name)
 
@@ -169,6 +185,19 @@ class VectorStore(Writing, Reading):
         name = None if collection is None else check.check_collection(collection)
         with shown("compact", self._native.progress, self._progress):
             self._native.compact(name)
+
+    def retrievability(self, collection: str = "default") -> Retrievability:
+        """What a sealed collection promises when devices are gone, and how many of its records keep that promise now.
+
+        Looks at every record: about 2 us each.
+
+        Raises:
+            CollectionNotFound. InvalidArgument: the store is not sealed.
+        """
+        name, _, _ = self._common(collection, None, 5000)
+        if not self._is_sealed or not isinstance(self._native, _native.Store):
+            raise InvalidArgument("retrievability: the store is not sealed: it has no devices")
+        return Retrievability(**self._native.retrievability(name))
 
     def verify(
         self, collection: str = "default", *, consistency_level: str | None = None, timeout_ms: int = 5000

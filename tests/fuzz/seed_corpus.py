@@ -230,6 +230,16 @@ def gossip_seeds() -> None:
     save("gossip_fuzz", b"\1", *(bytes([2 + at % 3]) + u16(message) for at, message in enumerate(messages)))
 
 
+def encrypted_file_seeds() -> None:
+    """Offsets and lengths of five writes, then a cut (or none), then changed bytes: in headers, the saved page, and pages."""
+    writes = b"".join(struct.pack("<HHB", 700 * n, 5000 - 900 * n, n % 2) for n in range(5))
+    for changes in (b"", b"\x20\x00\x00\xff", b"\x20\x10\x00\xff\x20\x00\x00\xff", b"\x01\x40\x00\x05", b"\x10\x20\x00\x09"):
+        save("encrypted_file_fuzz", b"\x01", writes, b"\x01\x00", changes)
+    save("encrypted_file_fuzz", b"\x01", writes, b"\x04\x10")
+    save("encrypted_file_fuzz", b"\x00", bytes(16384 + 4124) + b"\x01" * 40)
+    save("encrypted_file_fuzz", b"\x00", b"\0\0DVENC1" + struct.pack("<II", 1, 4096), bytes(4096))
+
+
 def column(data: bytes) -> bytes:
     return data.ljust((len(data) + 63) // 64 * 64, b"\0")
 
@@ -250,7 +260,7 @@ def put_frame() -> tuple[bytes, bytes]:
 
 
 WRITERS = [cbor_seeds, filter_seeds, config_seeds, container_seeds, frame_seeds, manifest_seeds, log_seeds, rest_seeds]
-WRITERS += [crypto_seeds, gossip_seeds]
+WRITERS += [crypto_seeds, gossip_seeds, encrypted_file_seeds]
 
 
 def main() -> None:

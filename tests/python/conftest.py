@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
-from dvesp import VectorStore
+from dvesp import Keyring, VectorStore
 from hypothesis import HealthCheck, settings
 from node_cluster import Cluster
 from numpy.typing import NDArray
@@ -36,9 +38,21 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
+def sealed_store(directory: Path, devices: int = 5, key: str = "00" * 32) -> VectorStore:
+    """A sealed store in ``directory / "s"`` with devices ``d1``, ``d2``, ..., unlocked by a raw key."""
+    os.environ["DVESP_TEST_KEY"] = key
+    names = [directory / f"d{number}" for number in range(1, devices + 1)]
+    return VectorStore(directory / "s", devices=names, keyring=Keyring.from_environment("DVESP_TEST_KEY"))
+
+
 @contextlib.contextmanager
 def opened_store(kind: str, request: pytest.FixtureRequest) -> Iterator[VectorStore]:
     """An empty store of one deployment; a cluster's collections are dropped afterwards."""
+    if kind == "sealed":
+        directory = request.getfixturevalue("tmp_path") / "sealed"
+        with sealed_store(directory) as opened:
+            yield opened
+        return
     if kind != "cluster":
         with VectorStore(request.getfixturevalue("tmp_path") / "store" if kind == "directory" else None) as opened:
             yield opened
@@ -51,14 +65,14 @@ def opened_store(kind: str, request: pytest.FixtureRequest) -> Iterator[VectorSt
             cleaning.drop_collection(name)
 
 
-@pytest.fixture(params=["memory", "cluster"])
+@pytest.fixture(params=["memory", "cluster", "sealed"])
 def store(request: pytest.FixtureRequest) -> Iterator[VectorStore]:
-    """An empty store, once in memory and once on three nodes."""
+    """An empty store: in memory, on three nodes, sealed over five devices."""
     with opened_store(request.param, request) as opened:
         yield opened
 
 
-@pytest.fixture(params=["memory", "directory", "cluster"])
+@pytest.fixture(params=["memory", "directory", "cluster", "sealed"])
 def any_store(request: pytest.FixtureRequest) -> Iterator[VectorStore]:
     """An empty store, once in each deployment."""
     with opened_store(request.param, request) as opened:

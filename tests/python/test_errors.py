@@ -171,8 +171,8 @@ REFUSALS: dict[str, tuple[Call, type[Error], str]] = {
     "create params": (lambda s: s.create_collection("n", 2, index_params=[1]), InvalidArgument, "index_params"),
     "create params key": (lambda s: s.create_collection("n", 2, index_params={"EM": 3}), InvalidArgument, "EM"),
     "create privacy": (lambda s: s.create_collection("n", 2, privacy="secret"), InvalidArgument, "privacy"),
-    "create sealed": (lambda s: s.create_collection("n", 2, privacy="sealed"), Unavailable, "sealed"),
-    "create fragments": (lambda s: s.create_collection("n", 2, fragments=(3, 5)), InvalidArgument, "fragments"),
+    "create sealed": (lambda s: s.create_collection("n", 2, privacy="veiled"), InvalidArgument, "privacy"),
+    "create fragments": (lambda s: s.create_collection("n", 2, fragments=(5, 3)), InvalidArgument, "fragments"),
     "create replicas": (
         lambda s: s.create_collection("n", 2, replication_factor=4),
         InvalidArgument,
@@ -254,7 +254,7 @@ def test_filter_that_means_nothing_is_refused_everywhere(filled: VectorStore, fi
     assert contents(filled) == before
 
 
-ELSEWHERE = ["keyring", "devices", "archive", "chain"]
+ELSEWHERE = ["archive", "chain"]
 
 
 @pytest.mark.parametrize("argument", ELSEWHERE)

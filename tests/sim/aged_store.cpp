@@ -76,33 +76,38 @@ void find_live_bytes(const codec::LogFileEntry& entry, AgedFile& file) {
     file.closing_marker = is_marker && entry.end_log_seq == 0 ? last_frame : offset;
 }
 
-AgedFile whole(FileRole role, Bytes bytes) {
+/// A file as the store sees it and as it lies on the disk.
+AgedFile read_file(sim::Disk& disk, ports::Files& files, const std::string& path, FileRole role) {
     AgedFile file;
     file.role = role;
-    file.live_end = file.closing_marker = bytes.size();
-    file.bytes = std::move(bytes);
+    file.stored = disk.contents(path);
+    const auto opened = files.open(path, ports::Access::buffered).value();
+    file.bytes.resize(opened->size().value());
+    DVESP_ASSERT(opened->read(0, file.bytes).value() == file.bytes.size());
+    file.live_end = file.closing_marker = file.bytes.size();
     return file;
 }
 
-std::string take_image(sim::Disk& disk, AgedStore& out) {
-    const Bytes manifest_bytes = disk.contents(store::manifest_path);
-    const auto parsed = codec::parse_manifest(manifest_bytes);
+std::string take_image(Machine& machine, AgedStore& out) {
+    sim::Disk& disk = machine.disk();
+    const auto files = machine.mount();
+    AgedFile manifest = read_file(disk, *files, store::manifest_path, FileRole::manifest);
+    const auto parsed = codec::parse_manifest(manifest.bytes);
     if (!parsed.ok()) return parsed.error().message;
-    out.files[store::manifest_path] = whole(FileRole::manifest, manifest_bytes);
+    out.files[store::manifest_path] = std::move(manifest);
     for (const codec::LogFileEntry& entry : parsed->manifest.log_files) {
-        AgedFile& file = out.files[store::log_path(entry.number)] =
-            whole(FileRole::log, disk.contents(store::log_path(entry.number)));
-        find_live_bytes(entry, file);
+        const std::string path = store::log_path(entry.number);
+        find_live_bytes(entry, out.files[path] = read_file(disk, *files, path, FileRole::log));
     }
     for (const std::string& path : disk.paths()) {
         if (!path.starts_with(store::segment_directory)) continue;
-        Bytes bytes = disk.contents(path);
-        const auto footer = codec::parse_footer(bytes);
+        AgedFile file = read_file(disk, *files, path, FileRole::segment);
+        const auto footer = codec::parse_footer(file.bytes);
         if (!footer.ok()) return path + ": " + footer.error().message;
-        const FileRole role = footer->kind == codec::FileKind::segment ? FileRole::segment
-                              : footer->kind == codec::FileKind::graph ? FileRole::graph
-                                                                       : FileRole::ivf;
-        out.files[path] = whole(role, std::move(bytes));
+        if (footer->kind != codec::FileKind::segment) {
+            file.role = footer->kind == codec::FileKind::graph ? FileRole::graph : FileRole::ivf;
+        }
+        out.files[path] = std::move(file);
     }
     return {};
 }
@@ -113,9 +118,10 @@ bool has_every_role(const AgedStore& store) {
     return roles.size() == role_count;
 }
 
-std::string age_once(std::uint64_t seed, AgedStore& out) {
+std::string age_once(std::uint64_t seed, Content content, AgedStore& out) {
     out.options = aging_options();
-    Machine machine(seed, out.options);
+    out.content = content;
+    Machine machine(seed, out.options, content);
     Workload workload(seed, collections_max);
     workload.keep_history();
     if (seed % 3 == 0) workload.want_large_indexes();
@@ -136,7 +142,7 @@ std::string age_once(std::uint64_t seed, AgedStore& out) {
     out.homes = find_homes(machine.database(), out.state);
     const auto closed = machine.close();
     if (!closed.ok()) return "close: " + closed.error().message;
-    return take_image(machine.disk(), out);
+    return take_image(machine, out);
 }
 
 }  // namespace
@@ -146,11 +152,11 @@ const char* role_name(FileRole role) noexcept {
     return names[static_cast<std::size_t>(role)];
 }
 
-std::string age_store(std::uint64_t seed, AgedStore& out) {
+std::string age_store(std::uint64_t seed, Content content, AgedStore& out) {
     constexpr std::uint64_t pasts_max = 100;
     for (std::uint64_t past = 0; past < pasts_max; ++past) {
         out = {};
-        std::string what = age_once(seed * pasts_max + past, out);
+        std::string what = age_once(seed * pasts_max + past, content, out);
         if (!what.empty() || has_every_role(out)) return what;
     }
     return "none of " + std::to_string(pasts_max) + " pasts left files of every kind";

@@ -17,7 +17,8 @@ inline constexpr std::size_t role_count = 5;
 
 struct AgedFile {
     FileRole role = FileRole::manifest;
-    Bytes bytes;
+    Bytes bytes;   ///< as the store sees them
+    Bytes stored;  ///< as they lie on the disk
     /// Of a log file: bytes from here on hold no frame of its present life (never written, or left by an earlier life).
     std::uint64_t live_end = 0;
     /// Of the last log file: where the closing marker starts; what it vouches for is whole without it. Else live_end.
@@ -34,10 +35,11 @@ struct AgedStore {
     Workload::History history;
     Homes homes;
     store::DatabaseOptions options;
+    Content content = Content::plain;
 };
 
 /// Ages a store by operations, crashes and closes, then closes it in an orderly way. It has files of every role.
 /// @param out  what it became  @return what went wrong on the way; empty = nothing
-[[nodiscard]] std::string age_store(std::uint64_t seed, AgedStore& out);
+[[nodiscard]] std::string age_store(std::uint64_t seed, Content content, AgedStore& out);
 
 }  // namespace dvesp::test

@@ -5,6 +5,8 @@
 #include <thread>
 #include <utility>
 
+#include "node/encrypting_files.hpp"
+
 namespace dvesp::test {
 namespace {
 
@@ -109,8 +111,16 @@ store::DatabaseOptions small_options(Prng& prng) {
     return options;
 }
 
-Machine::Machine(std::uint64_t seed, const store::DatabaseOptions& options)
-    : seed_(seed), prng_(seed ^ 0x6d616368696e65), options_(options), disk_(seed) {}
+crypto::Key32 machine_key() { return crypto::Key32(bytes_of("a key of 32 bytes for the tests.")); }
+
+Machine::Machine(std::uint64_t seed, const store::DatabaseOptions& options, Content content)
+    : seed_(seed), prng_(seed ^ 0x6d616368696e65), options_(options), content_(content), disk_(seed) {}
+
+std::unique_ptr<ports::Files> Machine::decrypted(std::unique_ptr<ports::Files> files) {
+    if (content_ == Content::plain) return files;
+    auto random = std::make_unique<sim::Random>((seed_ * 1'000'003 + ++mounts_) ^ 0x6e6f6e6365);
+    return node::make_encrypting_files(std::move(files), machine_key(), std::move(random));
+}
 
 Result<void> Machine::start() {
     DVESP_ASSERT(!store_);
@@ -123,8 +133,9 @@ Result<void> Machine::start() {
     clock_ = clock.get();
     auto executor = std::make_unique<sim::Executor>(prng_.next(), *clock);
     executor_ = executor.get();
-    node::OwnedPorts ports{make_mortal_files(disk_.mount(), process_), std::move(clock),
-                           std::make_unique<sim::Random>(seed_ * 1'000'003 + life_), std::move(executor)};
+    auto files = decrypted(make_mortal_files(disk_.mount(), process_));
+    node::OwnedPorts ports{std::move(files), std::move(clock), std::make_unique<sim::Random>(seed_ * 1'000'003 + life_),
+                           std::move(executor)};
     DVESP_ASSIGN(store_, node::EmbeddedStore::open(std::move(ports), options_));
     return {};
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "crypto/secret.hpp"
 #include "node/embedded_store.hpp"
 #include "sim/disk.hpp"
 #include "sim/world.hpp"
@@ -42,10 +43,16 @@ struct ProcessState {
 /// Limits so small that a few dozen batches rotate, seal, merge, index, trim and recycle.
 [[nodiscard]] store::DatabaseOptions small_options(Prng& prng);
 
+/// What the disk of a machine gets to see.
+enum class Content : std::uint8_t { plain, encrypted };
+
+/// The key of all machines with encrypted disks.
+[[nodiscard]] crypto::Key32 machine_key();
+
 /// @threads one
 class Machine {
   public:
-    Machine(std::uint64_t seed, const store::DatabaseOptions& options);
+    Machine(std::uint64_t seed, const store::DatabaseOptions& options, Content content = Content::plain);
 
     /// Starts a process that opens the store. @pre none is running
     Result<void> start();
@@ -61,6 +68,8 @@ class Machine {
     [[nodiscard]] bool is_dead() const noexcept { return process_->is_dead; }
     [[nodiscard]] store::Database& database() noexcept { return store_->database(); }
     [[nodiscard]] sim::Disk& disk() noexcept { return disk_; }
+    /// The disk as a process on the machine sees it: what is encrypted there is plain here.
+    [[nodiscard]] std::unique_ptr<ports::Files> mount() { return decrypted(disk_.mount()); }
     [[nodiscard]] sim::Executor& executor() noexcept { return *executor_; }
     [[nodiscard]] Prng& prng() noexcept { return prng_; }
     [[nodiscard]] const store::DatabaseOptions& options() const noexcept { return options_; }
@@ -79,13 +88,16 @@ class Machine {
 
   private:
     void end_store();
+    [[nodiscard]] std::unique_ptr<ports::Files> decrypted(std::unique_ptr<ports::Files> files);
 
     std::uint64_t seed_;
     Prng prng_;
     store::DatabaseOptions options_;
+    Content content_;
     sim::Disk disk_;
     std::uint64_t wall_ms_ = 1'700'000'000'000;
     std::uint64_t life_ = 0;
+    std::uint64_t mounts_ = 0;
     std::uint64_t kill_at_ = 0;
     std::shared_ptr<ProcessState> process_ = std::make_shared<ProcessState>();
     TickingClock* clock_ = nullptr;      // owned by the store

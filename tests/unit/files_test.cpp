@@ -9,8 +9,10 @@
 #include <thread>
 #include <vector>
 
+#include "node/encrypting_files.hpp"
 #include "node/memory_files.hpp"
 #include "os/files.hpp"
+#include "os/random.hpp"
 #include "sim/disk.hpp"
 #include "unit/file_support.hpp"
 
@@ -24,6 +26,10 @@ using dvesp::test::page;
 using dvesp::test::TemporaryDirectory;
 
 namespace {
+
+std::unique_ptr<Files> encrypted(std::unique_ptr<Files> below) {
+    return dvesp::node::make_encrypting_files(std::move(below), dvesp::crypto::Key32{}, dvesp::os::make_random());
+}
 
 /// Runs `body` with each implementation and access, on a fresh and empty file system.
 template <class Body>
@@ -48,6 +54,20 @@ void for_each_implementation(Body body) {
             INFO("sim");
             dvesp::sim::Disk disk(1);
             body(*disk.mount(), access);
+        }
+        {
+            INFO("encrypted, os");
+            const TemporaryDirectory directory;
+            body(*encrypted(dvesp::os::make_files(directory.path())), access);
+        }
+        {
+            INFO("encrypted, memory");
+            body(*encrypted(dvesp::node::make_memory_files()), access);
+        }
+        {
+            INFO("encrypted, sim");
+            dvesp::sim::Disk disk(1);
+            body(*encrypted(disk.mount()), access);
         }
     }
 }
@@ -184,6 +204,9 @@ TEST_CASE("mapping_outlives_the_name_and_the_files_object") {
     implementations.push_back(dvesp::os::make_files(directory.path()));
     implementations.push_back(dvesp::node::make_memory_files());
     implementations.push_back(disk.mount());
+    dvesp::sim::Disk other_disk(1);
+    implementations.push_back(encrypted(other_disk.mount()));
+    implementations.push_back(encrypted(dvesp::node::make_memory_files()));
     for (auto& files : implementations) {
         CAPTURE(files->describe(""));
         auto file = files->create("data", 0, Access::buffered).value();

@@ -1,0 +1,67 @@
+/// bind/sealed.cpp - levels as copies, rows as fragments, promises as dicts.
+#include "bind/sealed.hpp"
+
+namespace py = pybind11;
+
+namespace dvesp::bind {
+namespace {
+
+int number_of(const std::string& level) {
+    if (level == "ONE") return 1;
+    return level == "ALL" ? 3 : 2;
+}
+
+/// Of a retry that wrote nothing: how many fragments its rows have now.
+Result<std::uint32_t> held_now(node::EmbeddedStore& store, const store::Collection& collection,
+                               std::span<const std::string> ids) {
+    const auto snapshot = collection.snapshot();
+    std::vector<node::SealedStore::Row> rows;
+    for (const std::string& id : ids) {
+        DVESP_ASSIGN(const auto found, store::Collection::find(*snapshot, id));
+        if (!found) continue;
+        DVESP_ASSIGN(const auto row, node::SealedStore::row_of(*found));
+        rows.push_back(row);
+    }
+    return store.sealed()->held(collection, rows);
+}
+
+}  // namespace
+
+Result<WriteOutcome> outcome_of(node::EmbeddedStore& store, const std::string& collection, std::uint32_t copies,
+                                std::span<const std::string> ids, const std::string& level) {
+    WriteOutcome out;
+    if (store.sealed() == nullptr) return out;
+    DVESP_ASSIGN(const auto target, store.database().collection(collection));
+    std::uint32_t held = copies;
+    if (copies == 0) {
+        DVESP_ASSIGN(held, held_now(store, *target, ids));
+    }
+    out.status = held >= store.sealed()->copies_of(*target, number_of(level)) ? "success" : "partial";
+    return out;
+}
+
+Result<std::vector<sealed::OpenedRecord>> fetch_locations(node::EmbeddedStore& store, const store::Collection& collection,
+                                                          std::span<const store::Location> locations) {
+    std::vector<node::SealedStore::Row> rows;
+    for (const store::Location& location : locations) {
+        DVESP_ASSIGN(const auto row, node::SealedStore::row_of(location));
+        rows.push_back(row);
+    }
+    return store.sealed()->fetch(collection, rows);
+}
+
+py::dict report_of(const node::SealedReport& report) {
+    py::dict out;
+    out["devices"] = report.promise.devices;
+    out["reachable"] = report.reachable;
+    out["k"] = report.promise.plan.k;
+    out["n"] = report.promise.plan.n;
+    out["guaranteed_losses"] = report.promise.guaranteed_losses;
+    out["loss_probability_at_40_percent_offline"] = report.promise.loss_at_40_percent;
+    out["records"] = report.records;
+    out["records_below_n"] = report.records - report.complete;
+    out["fragments_least"] = report.fragments_least;
+    return out;
+}
+
+}  // namespace dvesp::bind

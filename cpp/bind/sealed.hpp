@@ -1,0 +1,28 @@
+/// bind/sealed.hpp - what a sealed store adds to the calls of an embedded one.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <string>
+#include <vector>
+
+#include "node/embedded_store.hpp"
+
+namespace dvesp::bind {
+
+/// Status and storage nodes of a write. @param copies of the least row; 0 = nothing was written: then what is held now
+struct WriteOutcome {
+    std::string status = "success";
+    std::vector<std::string> nodes = {"local"};
+};
+[[nodiscard]] Result<WriteOutcome> outcome_of(node::EmbeddedStore& store, const std::string& collection, std::uint32_t copies,
+                                              std::span<const std::string> ids, const std::string& level);
+
+/// Records of rows of the index, from their fragments. @pre the store is sealed
+[[nodiscard]] Result<std::vector<sealed::OpenedRecord>> fetch_locations(node::EmbeddedStore& store,
+                                                                        const store::Collection& collection,
+                                                                        std::span<const store::Location> locations);
+
+[[nodiscard]] pybind11::dict report_of(const node::SealedReport& report);
+
+}  // namespace dvesp::bind

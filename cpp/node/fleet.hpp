@@ -1,0 +1,90 @@
+/// node/fleet.hpp - the devices of a sealed store: which there are, which are here, and what is put on and read from them.
+/// A device is a vault in a directory (node/vault.hpp). One that is missing is offline: it is looked for again at every call,
+/// and never made anew. Bytes of the records: docs/formats/fragment.md.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/task.hpp"
+#include "node/vault.hpp"
+#include "sealed/placement.hpp"
+
+namespace dvesp::node {
+
+using FilesAt = std::function<std::unique_ptr<ports::Files>(const std::string& path)>;
+using DeviceId = std::array<std::uint8_t, 16>;
+
+struct DeviceEntry {
+    DeviceId id{};
+    std::string path;  ///< where it was last seen
+};
+
+/// What a store and each of its devices know of the fleet.
+struct FleetRecord {
+    std::array<std::uint8_t, 16> store_id{};
+    std::array<std::uint8_t, 8> file_key_id{};  ///< names the key of the index files, whose shares the devices have
+    std::array<std::uint8_t, 16> file_key_check{};
+    sealed::Plan plan;                 ///< of the file key, and of collections that name none
+    std::vector<DeviceEntry> devices;  ///< in the order of joining: fragment and share numbers follow from it
+};
+[[nodiscard]] std::vector<std::uint8_t> encode_fleet(const FleetRecord& record);
+/// @errors corruption
+[[nodiscard]] Result<FleetRecord> parse_fleet(ByteView bytes);
+
+/// @threads every method from any thread
+class Fleet {
+  public:
+    Fleet(FilesAt files_at, FleetRecord record);
+
+    /// The device in a directory, and whose it is; nothing when there is none.
+    struct Found {
+        DeviceId id{};
+        std::array<std::uint8_t, 16> store_id{};
+    };
+    static std::optional<Found> look_at(ports::Files& files);
+    /// Makes the vaults of a new store. @errors invalid_argument: one of the directories holds a device already
+    static Result<void> create(const FilesAt& files_at, ports::Random& random, const FleetRecord& record);
+
+    [[nodiscard]] const FleetRecord& record() const noexcept { return record_; }
+    [[nodiscard]] std::size_t size() const noexcept { return slots_.size(); }
+    /// Devices that answer now; some may have come back since the last call (has_returned).
+    [[nodiscard]] std::vector<bool> present();
+    /// Whether a device came back since this was asked last.
+    [[nodiscard]] bool take_returned();
+
+    /// Puts to every device its items, on several at once. @return for each device whether it has them, durably
+    std::vector<bool> put(const std::vector<std::vector<VaultItem>>& items, TaskRunner& runner);
+    /// What each device has of the ids asked of it. An offline device has nothing.
+    using Answers = std::vector<std::vector<std::optional<std::vector<std::uint8_t>>>>;
+    Answers get(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner);
+    void remove(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner);
+    [[nodiscard]] bool contains(std::size_t device, const FragmentId& id);
+    [[nodiscard]] std::vector<FragmentId> list(std::size_t device, std::uint8_t kind);
+
+    Result<void> put_record(std::size_t device, std::string_view name, ByteView bytes);
+    [[nodiscard]] std::optional<std::vector<std::uint8_t>> record(std::size_t device, std::string_view name);
+    /// Names damages of the devices that are here.
+    Result<std::vector<std::string>> verify();
+    Result<void> close();
+
+  private:
+    struct Slot {
+        std::mutex mutex;  ///< guards vault
+        std::shared_ptr<Vault> vault;
+        bool was_here = false;
+    };
+    /// The device's vault; nullptr when it is offline.
+    std::shared_ptr<Vault> vault(std::size_t device);
+
+    FilesAt files_at_;
+    FleetRecord record_;
+    std::vector<std::unique_ptr<Slot>> slots_;
+    std::atomic<bool> has_returned_{false};
+};
+
+}  // namespace dvesp::node

@@ -1,0 +1,245 @@
+/// node/sealed_deltas.cpp - changes of the index on their way to the devices, and back after a restore or a crash.
+#include <algorithm>
+#include <cstring>
+
+#include "codec/byte_io.hpp"
+#include "node/sealed_store.hpp"
+#include "store/frame_maker.hpp"
+
+namespace dvesp::node {
+namespace {
+
+constexpr std::uint8_t attempts_max = 8;
+constexpr std::uint8_t delta_kind = 2;
+constexpr std::uint16_t parts_max = 64;
+enum class Change : std::uint8_t { create = 1, drop = 2, frame = 3 };
+
+std::vector<std::uint8_t> encode_change(const store::GuardedFrame& guarded, const sealed::Plan& plan) {
+    const codec::FrameView& view = guarded.frame->view;
+    codec::Writer out;
+    if (view.head.kind == codec::FrameKind::create_collection) {
+        out.number(static_cast<std::uint8_t>(Change::create));
+        out.text(view.id(0));
+        out.text(text_of(view.metadata(0)));
+        out.number(plan.k);
+        out.number(plan.n);
+    } else if (view.head.kind == codec::FrameKind::drop_collection) {
+        out.number(static_cast<std::uint8_t>(Change::drop));
+        out.text(view.id(0));
+    } else {
+        out.number(static_cast<std::uint8_t>(Change::frame));
+        out.number(guarded.frame->columns_crc);
+        const auto body =
+            guarded.frame->buffer.bytes().subspan(codec::envelope_bytes, view.layout.padded - codec::envelope_bytes);
+        out.raw(body);
+    }
+    return std::move(out.bytes());
+}
+
+}  // namespace
+
+Result<void> SealedStore::seal_delta(const store::GuardedFrame& guarded, const Sealing& sealing, Batch& batch, Bytes& bytes) {
+    const std::vector<std::uint8_t> change = encode_change(guarded, sealing.plan);
+    const auto parts = static_cast<std::uint16_t>(change.size() / sealed::delta_part_bytes + 1);
+    if (parts > parts_max) return fail(ErrorCode::invalid_argument, "the batch is too large to be sealed; split it");
+    sealed::DeltaName name{sealing.shard, guarded.shard_seq, 0, 0};
+    // A frame of a catalog has no number of its own: a creation is the first of its collection, a drop the last.
+    if (guarded.frame->view.head.kind == codec::FrameKind::drop_collection) name.seq = last_seq_of(sealing.shard) + 1;
+    sealed::DeltaSealer sealer(index_key_, name_key_);
+    const sealed::Plan plan{fleet_->record().plan.k, static_cast<std::uint8_t>(fleet_->size())};
+    const auto is_used = [&] {
+        for (std::size_t device = 0; device < fleet_->size(); ++device) {
+            if (fleet_->contains(device, sealer.id_of(name, static_cast<std::uint8_t>(device + 1)))) return true;
+        }
+        return false;
+    };
+    while (is_used()) {
+        if (++name.attempt == attempts_max)
+            return fail(ErrorCode::unavailable, "too many writes in a row came to nothing; reopen");
+    }
+    DVESP_ASSIGN(crypto::AesCtrStream stream, fresh_stream());
+    for (name.part = 0; name.part < parts; ++name.part) {
+        const std::size_t first = std::size_t{name.part} * sealed::delta_part_bytes;
+        const ByteView part = ByteView(change).subspan(first, std::min(sealed::delta_part_bytes, change.size() - first));
+        std::vector<std::vector<std::uint8_t>> fragments;
+        DVESP_TRY(sealer.seal(name, plan, parts, part, stream, fragments));
+        for (std::size_t device = 0; device < fragments.size(); ++device) {
+            bytes.blobs.push_back(std::move(fragments[device]));
+            batch[device].push_back(
+                {sealer.id_of(name, static_cast<std::uint8_t>(device + 1)), delta_kind, ByteView(bytes.blobs.back())});
+        }
+    }
+    return {};
+}
+
+std::uint64_t SealedStore::last_seq_of(std::uint32_t shard) const {
+    const auto collection = database_ == nullptr ? nullptr : database_->collection_of(shard);
+    return collection ? collection->last_shard_seq() : 0;
+}
+
+/// One part of one attempt; nothing when it is not there. @errors unavailable: it may be on devices that are not here
+Result<std::optional<SealedStore::DeltaPart>> SealedStore::read_part(const sealed::DeltaName& name) {
+    sealed::DeltaSealer sealer(index_key_, name_key_);
+    std::vector<std::vector<FragmentId>> ids(fleet_->size());
+    for (std::size_t device = 0; device < ids.size(); ++device) {
+        ids[device].push_back(sealer.id_of(name, static_cast<std::uint8_t>(device + 1)));
+    }
+    const auto present = fleet_->present();
+    const auto away = static_cast<std::size_t>(std::count(present.begin(), present.end(), false));
+    const Fleet::Answers answers = fleet_->get(ids, *options_.runner);
+    std::vector<sealed::DeltaShare> shares;
+    for (std::size_t device = 0; device < ids.size(); ++device) {
+        if (!answers[device].front()) continue;
+        auto share = sealer.open(name, static_cast<std::uint8_t>(device + 1), *answers[device].front());
+        if (share.ok()) shares.push_back(std::move(*share));
+    }
+    const std::size_t k = fleet_->record().plan.k;
+    if (shares.size() < k) {
+        const bool may_be_away = shares.empty() ? away >= k : away + shares.size() >= k;
+        if (may_be_away && away > 0) {
+            return fail(ErrorCode::unavailable, std::to_string(fleet_->size() - away) + " of " +
+                                                    std::to_string(fleet_->size()) +
+                                                    " devices are reachable, too few to bring the index back from them");
+        }
+        return std::optional<DeltaPart>();
+    }
+    shares.resize(k);
+    DeltaPart part;
+    part.parts = shares.front().parts;
+    DVESP_ASSIGN(part.payload, sealer.join(shares));
+    return std::optional(std::move(part));
+}
+
+Result<std::optional<crypto::SecretBytes>> SealedStore::read_delta(std::uint32_t shard, std::uint64_t seq) {
+    for (std::uint8_t attempt = 0; attempt < attempts_max; ++attempt) {
+        sealed::DeltaName name{shard, seq, attempt, 0};
+        DVESP_ASSIGN(auto first, read_part(name));
+        if (!first) continue;
+        if (first->parts == 1) return std::optional(std::move(first->payload));
+        crypto::SecretBytes whole(std::size_t{first->parts} * sealed::delta_part_bytes);
+        std::size_t size = 0;
+        bool is_whole = first->parts <= parts_max;
+        for (name.part = 0; is_whole && name.part < first->parts; ++name.part) {
+            DVESP_ASSIGN(auto part, read_part(name));
+            is_whole = part.has_value();
+            if (!is_whole) break;
+            std::copy_n(part->payload.bytes().begin(), part->payload.size(),
+                        whole.bytes().begin() + static_cast<std::ptrdiff_t>(size));
+            size += part->payload.size();
+        }
+        if (is_whole) return std::optional(crypto::SecretBytes::copy_of(std::as_const(whole).bytes().first(size)));
+    }
+    return std::optional<crypto::SecretBytes>();
+}
+
+Result<void> SealedStore::replay_frame(std::uint32_t shard, ByteView body, std::uint32_t columns_crc) {
+    AlignedBuffer buffer(codec::envelope_bytes + body.size());
+    std::memcpy(buffer.data() + codec::envelope_bytes, body.data(), body.size());
+    DVESP_ASSIGN(const codec::FrameView view, codec::adopt_body(buffer.bytes(), columns_crc));
+    const auto collection = database_->collection_of(shard);
+    if (!collection) return fail(ErrorCode::integrity, "a part of the index is of a collection that is not there");
+    const store::BatchKey key{view.head.batch_id, view.head.salt};
+    std::vector<std::string_view> ids;
+    std::vector<ByteView> metadata;
+    for (std::uint32_t row = 0; row < view.head.count; ++row) {
+        ids.push_back(view.id(row));
+        metadata.push_back(view.metadata(row));
+    }
+    if (view.head.kind == codec::FrameKind::remove) {
+        store::DeleteRequest request;
+        request.collection = collection->name();
+        request.ids = ids;
+        request.has_ids = true;
+        request.key = &key;
+        DVESP_TRY(database_->remove(request));
+        return {};
+    }
+    store::WriteRequest request;
+    request.collection = collection->name();
+    request.mode = store::WriteMode::upsert;
+    request.vectors = view.vector(0);
+    request.count = view.head.count;
+    request.dimension = view.head.dimension;
+    request.ids = ids;
+    request.metadata = metadata;
+    request.key = &key;
+    DVESP_TRY(database_->write(request));
+    return {};
+}
+
+/// @return false: the devices know no such change
+Result<bool> SealedStore::take_delta(std::uint32_t shard, std::uint64_t seq) {
+    DVESP_ASSIGN(const auto change, read_delta(shard, seq));
+    if (!change) return false;
+    codec::Reader in(change->bytes());
+    const auto kind = static_cast<Change>(in.number<std::uint8_t>());
+    if (kind == Change::frame) {
+        const auto crc = in.number<std::uint32_t>();
+        DVESP_TRY(replay_frame(shard, in.view(in.left()), crc));
+        return true;
+    }
+    const std::string name = in.text(codec::collection_name_bytes_max);
+    if (kind == Change::drop) {
+        DVESP_TRY(database_->drop_collection(name));
+        return true;
+    }
+    const std::string config_bytes = in.text(4096);
+    if (kind != Change::create || !in.ok()) return fail(ErrorCode::integrity, "a part of the index is malformed");
+    DVESP_ASSIGN(const store::CollectionConfig config, store::parse_config(bytes_of(config_bytes)));
+    DVESP_TRY(database_->create_collection(name, config, false));
+    return true;
+}
+
+Result<void> SealedStore::attach(store::Database& database) {
+    database_ = &database;
+    is_replaying_ = true;
+    const auto take = [this]() -> Result<void> {
+        for (std::uint32_t shard = 1;; ++shard) {
+            if (shard >= database_->next_shard()) {
+                DVESP_ASSIGN(const bool is_made, take_delta(shard, 0));
+                if (!is_made) {
+                    DVESP_ASSIGN(const auto later, read_delta(shard + 1, 0));
+                    if (later)
+                        return fail(ErrorCode::integrity, "the devices lack a part of the index: a collection was never made");
+                    return {};
+                }
+            }
+            for (auto collection = database_->collection_of(shard); collection; collection = database_->collection_of(shard)) {
+                const std::uint64_t seq = collection->last_shard_seq() + 1;
+                DVESP_ASSIGN(const bool is_taken, take_delta(shard, seq));
+                if (is_taken) continue;
+                DVESP_ASSIGN(const auto later, read_delta(shard, seq + 1));
+                if (later) return fail(ErrorCode::integrity, "the devices lack a part of the index: a change is missing");
+                break;
+            }
+        }
+    };
+    const auto taken = take();
+    is_replaying_ = false;
+    DVESP_TRY(taken);
+    return complete();
+}
+
+Result<std::shared_ptr<const SealedStore::Sealing>> SealedStore::sealing_of(std::uint32_t shard) {
+    {
+        const std::scoped_lock lock(mutex_);
+        if (const auto found = sealings_.find(shard); found != sealings_.end()) return found->second;
+    }
+    DVESP_ASSIGN(const auto change, read_delta(shard, 0));
+    if (!change) return fail(ErrorCode::integrity, "the devices do not know how the collection is sealed");
+    codec::Reader in(change->bytes());
+    const auto kind = static_cast<Change>(in.number<std::uint8_t>());
+    auto sealing = std::make_shared<Sealing>();
+    sealing->shard = shard;
+    sealing->name = in.text(codec::collection_name_bytes_max);
+    static_cast<void>(in.text(4096));
+    sealing->plan.k = in.number<std::uint8_t>();
+    sealing->plan.n = in.number<std::uint8_t>();
+    if (kind != Change::create || !in.ok()) return fail(ErrorCode::integrity, "a part of the index is malformed");
+    DVESP_ASSIGN(sealing->data_key, keys_->key("data/" + std::to_string(shard)));
+    const std::scoped_lock lock(mutex_);
+    sealings_[shard] = sealing;
+    return std::shared_ptr<const Sealing>(sealing);
+}
+
+}  // namespace dvesp::node

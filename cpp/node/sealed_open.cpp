@@ -1,0 +1,352 @@
+/// node/sealed_open.cpp - a sealed store is made, opened, or brought back from its devices.
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "base/sha256.hpp"
+#include "codec/byte_io.hpp"
+#include "crypto/sharing.hpp"
+#include "node/encrypting_files.hpp"
+#include "node/sealed_store.hpp"
+
+namespace dvesp::node {
+namespace {
+
+constexpr const char *keys_path = "keys", *fleet_path = "fleet", *index_folder = "/index";
+constexpr const char *keys_record = "keys", *fleet_record = "fleet", *share_record = "share";
+constexpr std::string_view check_label = "dvesp/file-key-check/1", share_label = "dvesp/file-key-share/1";
+
+class PortRandom final : public sealed::RandomSource {
+  public:
+    explicit PortRandom(ports::Random& random) : random_(random) {}
+    void fill(MutableBytes out) override { random_.fill(out); }
+
+  private:
+    ports::Random& random_;
+};
+
+Result<void> write_whole(ports::Files& files, const std::string& path, ByteView bytes) {
+    const std::string draft = path + ".new";
+    {
+        DVESP_ASSIGN(const auto file, files.create(draft, 0, ports::Access::buffered));
+        DVESP_TRY(file->write(0, bytes));
+        DVESP_TRY(file->sync());
+    }
+    DVESP_TRY(files.rename(draft, path));
+    return files.sync_directory("");
+}
+
+Result<std::vector<std::uint8_t>> read_whole(ports::Files& files, const std::string& path) {
+    DVESP_ASSIGN(const auto mapping, files.map(path, false));
+    const ByteView bytes = mapping->bytes();
+    return std::vector<std::uint8_t>(bytes.begin(), bytes.end());
+}
+
+std::array<std::uint8_t, 16> check_of(const crypto::Key32& key) {
+    const Hash mac = crypto::hmac_sha256(key.bytes(), bytes_of(check_label));
+    std::array<std::uint8_t, 16> out;
+    std::copy_n(mac.begin(), out.size(), out.begin());
+    return out;
+}
+
+/// A share of the file key as a device keeps it: key id 8 | nonce 12 | cipher 32 | tag 16.
+struct WrappedShare {
+    std::array<std::uint8_t, 8> key_id{};
+    std::array<std::uint8_t, crypto::nonce_bytes> nonce{};
+    std::array<std::uint8_t, crypto::key_bytes> cipher{};
+    std::array<std::uint8_t, crypto::tag_bytes> tag{};
+};
+std::vector<std::uint8_t> encode_share(const WrappedShare& share) {
+    codec::Writer out;
+    out.bytes().reserve(sizeof(WrappedShare));
+    out.raw(share.key_id);
+    out.raw(share.nonce);
+    out.raw(share.cipher);
+    out.raw(share.tag);
+    return std::move(out.bytes());
+}
+std::optional<WrappedShare> parse_share(ByteView bytes) {
+    codec::Reader in(bytes);
+    WrappedShare out;
+    out.key_id = in.array<8>();
+    out.nonce = in.array<crypto::nonce_bytes>();
+    out.cipher = in.array<crypto::key_bytes>();
+    out.tag = in.array<crypto::tag_bytes>();
+    return in.ok() && in.at_end() ? std::optional(out) : std::nullopt;
+}
+std::vector<std::uint8_t> share_bound_to(const FleetRecord& record, std::size_t device) {
+    codec::Writer out;
+    out.bytes().reserve(share_label.size() + record.store_id.size() + record.file_key_id.size() + 1);
+    out.raw(bytes_of(share_label));
+    out.raw(record.store_id);
+    out.raw(record.file_key_id);
+    out.number(static_cast<std::uint8_t>(device + 1));
+    return std::move(out.bytes());
+}
+
+Error too_few(std::size_t here, std::size_t devices, std::size_t needed) {
+    return fail(ErrorCode::unavailable, std::to_string(here) + " of " + std::to_string(devices) + " devices are reachable, " +
+                                            std::to_string(needed) + " are needed; connect more of them and try again");
+}
+
+/// Calls `use` with every choice of k of `count` numbers until it says true.
+template <class Use>
+bool any_choice(std::size_t count, std::size_t k, const Use& use) {
+    std::vector<std::uint8_t> is_chosen(count, 0);
+    std::fill_n(is_chosen.begin(), std::min(k, count), 1);
+    constexpr int choices_max = 10'000;
+    for (int tried = 0; tried < choices_max; ++tried) {
+        if (use(is_chosen)) return true;
+        if (!std::prev_permutation(is_chosen.begin(), is_chosen.end())) return false;
+    }
+    return false;
+}
+
+}  // namespace
+
+SealedStore::~SealedStore() = default;
+
+Result<bool> SealedStore::is_at(ports::Files& files) { return files.exists(keys_path); }
+
+Result<std::unique_ptr<SealedStore>> SealedStore::open(SealedOptions options) {
+    std::unique_ptr<SealedStore> store(new SealedStore(std::move(options)));
+    const auto files = store->options_.files_at(store->options_.path);
+    DVESP_ASSIGN(const bool is_there, files->exists(keys_path));
+    if (is_there) {
+        DVESP_TRY(store->open_existing(*files));
+    } else {
+        bool has_devices = false;
+        for (const std::string& path : store->options_.device_paths) {
+            has_devices = has_devices || Fleet::look_at(*store->options_.files_at(path)).has_value();
+        }
+        DVESP_ASSIGN(const bool is_plain, files->exists(store::manifest_path));
+        if (is_plain) {
+            return fail(ErrorCode::invalid_argument, files->describe("") +
+                                                         ": there is a plain store; open it without devices=, or "
+                                                         "give a sealed store a directory of its own");
+        }
+        DVESP_TRY(has_devices ? store->adopt(*files) : store->create(*files));
+    }
+    PortRandom random(*store->options_.random);
+    DVESP_ASSIGN(store->name_key_, store->keys_->need("names", random));
+    DVESP_ASSIGN(store->index_key_, store->keys_->need("index", random));
+    for (const DeviceEntry& device : store->fleet_->record().devices) store->device_keys_.push_back(to_hex(device.id));
+    return store;
+}
+
+Result<void> SealedStore::create(ports::Files& files) {
+    const auto devices = static_cast<std::uint32_t>(options_.device_paths.size());
+    FleetRecord record;
+    DVESP_ASSIGN(record.plan, options_.plan ? Result<sealed::Plan>(*options_.plan) : sealed::choose_plan(devices));
+    DVESP_TRY(sealed::check_plan(record.plan, devices));
+    PortRandom random(*options_.random);
+    DVESP_ASSIGN(keys_, sealed::KeyTable::create(options_.secret, random));
+    for (const char* name : {"names", "index", "share-wrap"}) DVESP_TRY(keys_->need(name, random));
+    record.store_id = keys_->store_id();
+    for (const std::string& path : options_.device_paths) {
+        DeviceEntry device;
+        random.fill(device.id);
+        device.path = path;
+        record.devices.push_back(device);
+    }
+    random.fill(file_key_.bytes());
+    random.fill(record.file_key_id);
+    record.file_key_check = check_of(file_key_);
+    DVESP_TRY(Fleet::create(options_.files_at, *options_.random, record));
+    fleet_ = std::make_unique<Fleet>(options_.files_at, record);
+    DVESP_TRY(share_file_key());
+    DVESP_TRY(files.make_directory(""));
+    return save_keys();
+}
+
+Result<void> SealedStore::open_existing(ports::Files& files) {
+    DVESP_ASSIGN(const auto key_bytes, read_whole(files, keys_path));
+    DVESP_ASSIGN(keys_, sealed::KeyTable::open(key_bytes, options_.secret));
+    DVESP_ASSIGN(const auto fleet_bytes, read_whole(files, fleet_path));
+    DVESP_ASSIGN(FleetRecord record, parse_fleet(fleet_bytes));
+    DVESP_TRY(place_devices(record));
+    fleet_ = std::make_unique<Fleet>(options_.files_at, std::move(record));
+    take_newer_keys(key_bytes);
+    DVESP_ASSIGN(file_key_, collect_file_key());
+    return {};
+}
+
+/// An older copy of the store's directory has an older table of keys: the devices have the one of today.
+void SealedStore::take_newer_keys(ByteView known) {
+    std::set<Hash> tried = {sha256(known)};
+    for (std::size_t device = 0; device < fleet_->size(); ++device) {
+        const auto bytes = fleet_->record(device, keys_record);
+        if (!bytes || !tried.insert(sha256(*bytes)).second) continue;
+        auto table = sealed::KeyTable::open(*bytes, options_.secret);
+        const bool is_newer = table.ok() && table->store_id() == keys_->store_id() &&
+                              (table->epoch() > keys_->epoch() || table->name_count() > keys_->name_count());
+        if (is_newer) keys_ = std::move(*table);
+    }
+}
+
+/// Directories move and are listed in any order: a device is known by its id. What is not here keeps its place.
+Result<void> SealedStore::place_devices(FleetRecord& record) const {
+    std::vector<std::string> unknown;
+    std::vector<bool> is_placed(record.devices.size(), false);
+    for (const std::string& path : options_.device_paths) {
+        const auto found = Fleet::look_at(*options_.files_at(path));
+        if (!found) {
+            unknown.push_back(path);
+            continue;
+        }
+        if (found->store_id != record.store_id)
+            return fail(ErrorCode::integrity, "devices: " + path + " belongs to another store");
+        const auto entry = std::find_if(record.devices.begin(), record.devices.end(),
+                                        [&](const DeviceEntry& device) { return device.id == found->id; });
+        if (entry == record.devices.end())
+            return fail(ErrorCode::integrity, "devices: " + path + " is not among this store's devices");
+        entry->path = path;
+        is_placed[static_cast<std::size_t>(entry - record.devices.begin())] = true;
+    }
+    for (const std::string& path : unknown) {  // an offline device, where it will be
+        for (std::size_t at = 0; at < record.devices.size(); ++at) {
+            if (is_placed[at] || record.devices[at].path != path) continue;
+            is_placed[at] = true;
+        }
+    }
+    return {};
+}
+
+Result<void> SealedStore::adopt(ports::Files& files) {
+    std::optional<FleetRecord> record;
+    std::set<Hash> tried;  // most devices have the same, and a passphrase is slow on purpose
+    Error last = fail(ErrorCode::corruption,
+                      "devices: none of them knows a store; one that was never finished is made anew "
+                      "after its device directories are removed");
+    for (const std::string& path : options_.device_paths) {
+        auto vault = Vault::open(options_.files_at(path));
+        if (!vault.ok()) continue;
+        const auto key_bytes = (*vault)->record(keys_record);
+        const auto fleet_bytes = (*vault)->record(fleet_record);
+        if (!key_bytes.ok() || !*key_bytes || !fleet_bytes.ok() || !*fleet_bytes) continue;
+        if (!tried.insert(sha256(**key_bytes)).second) continue;
+        auto table = sealed::KeyTable::open(**key_bytes, options_.secret);
+        auto parsed = parse_fleet(**fleet_bytes);
+        if (!table.ok()) last = table.error();
+        if (!table.ok() || !parsed.ok()) continue;
+        if (keys_ && keys_->epoch() >= table->epoch() && keys_->name_count() >= table->name_count()) continue;
+        keys_ = std::move(*table);
+        record = std::move(*parsed);
+    }
+    if (!keys_) return last;
+    DVESP_TRY(place_devices(*record));
+    PortRandom random(*options_.random);
+    random.fill(file_key_.bytes());
+    random.fill(record->file_key_id);
+    record->file_key_check = check_of(file_key_);
+    fleet_ = std::make_unique<Fleet>(options_.files_at, *record);
+    const auto present = fleet_->present();
+    const auto here = static_cast<std::size_t>(std::count(present.begin(), present.end(), true));
+    if (here < record->plan.k) return too_few(here, fleet_->size(), record->plan.k);
+    DVESP_TRY(share_file_key());
+    DVESP_TRY(files.make_directory(""));
+    return save_keys();
+}
+
+Result<void> SealedStore::share_file_key() {
+    const FleetRecord& record = fleet_->record();
+    DVESP_ASSIGN(crypto::AesCtrStream stream, fresh_stream());
+    std::vector<std::array<std::uint8_t, crypto::key_bytes>> shares(fleet_->size());
+    const std::vector<MutableBytes> views(shares.begin(), shares.end());
+    DVESP_TRY(crypto::split(file_key_.bytes(), record.plan.k, stream, views));
+    PortRandom random(*options_.random);
+    DVESP_ASSIGN(const crypto::Key32 by, keys_->need("share-wrap", random));
+    const std::vector<std::uint8_t> fleet_bytes = encode_fleet(record);
+    std::size_t put = 0;
+    for (std::size_t device = 0; device < shares.size(); ++device) {
+        WrappedShare wrapped;
+        wrapped.key_id = record.file_key_id;
+        random.fill(wrapped.nonce);
+        crypto::Aes256Gcm gcm;
+        gcm.seal(by, wrapped.nonce, share_bound_to(record, device), shares[device], wrapped.cipher, wrapped.tag);
+        crypto::wipe(shares[device]);
+        const bool is_put = fleet_->put_record(device, share_record, encode_share(wrapped)).ok() &&
+                            fleet_->put_record(device, fleet_record, fleet_bytes).ok();
+        put += is_put ? 1 : 0;
+    }
+    if (put < record.plan.k) return too_few(put, fleet_->size(), record.plan.k);
+    return {};
+}
+
+Result<crypto::Key32> SealedStore::collect_file_key() {
+    const FleetRecord& record = fleet_->record();
+    DVESP_ASSIGN(const crypto::Key32 by, keys_->key("share-wrap"));
+    std::vector<std::uint8_t> xs;
+    std::vector<crypto::Key32> shares;
+    for (std::size_t device = 0; device < fleet_->size(); ++device) {
+        const auto bytes = fleet_->record(device, share_record);
+        const auto wrapped = bytes ? parse_share(*bytes) : std::nullopt;
+        if (!wrapped || wrapped->key_id != record.file_key_id) continue;
+        crypto::Key32 share;
+        crypto::Aes256Gcm gcm;
+        if (!gcm.open(by, wrapped->nonce, share_bound_to(record, device), wrapped->cipher, wrapped->tag, share.bytes()).ok())
+            continue;
+        xs.push_back(static_cast<std::uint8_t>(device + 1));
+        shares.push_back(std::move(share));
+    }
+    const std::size_t k = record.plan.k;
+    if (shares.size() < k) return too_few(shares.size(), fleet_->size(), k);
+    crypto::Key32 key;
+    const bool is_found = any_choice(shares.size(), k, [&](const std::vector<std::uint8_t>& is_chosen) {
+        std::vector<std::uint8_t> chosen_xs;
+        std::vector<ByteView> views;
+        for (std::size_t at = 0; at < shares.size(); ++at) {
+            if (is_chosen[at] == 0) continue;
+            chosen_xs.push_back(xs[at]);
+            views.push_back(std::as_const(shares[at]).bytes());
+        }
+        if (!crypto::combine(chosen_xs, views, key.bytes()).ok()) return false;
+        return crypto::equal(check_of(key), record.file_key_check);
+    });
+    if (!is_found) return fail(ErrorCode::integrity, "the devices' shares of the index key do not belong together");
+    return key;
+}
+
+/// The keys and the list of devices, here and on every device that is here. The others get them when they are back.
+Result<void> SealedStore::save_keys() {
+    const std::vector<std::uint8_t> key_bytes = keys_->encode();
+    const std::vector<std::uint8_t> fleet_bytes = encode_fleet(fleet_->record());
+    std::size_t put = 0;
+    for (std::size_t device = 0; device < fleet_->size(); ++device) {
+        put += fleet_->put_record(device, keys_record, key_bytes).ok() ? 1 : 0;
+    }
+    if (put < fleet_->record().plan.k) return too_few(put, fleet_->size(), fleet_->record().plan.k);
+    const auto files = options_.files_at(options_.path);
+    DVESP_TRY(write_whole(*files, fleet_path, fleet_bytes));
+    return write_whole(*files, keys_path, key_bytes);
+}
+
+/// A device that was away has an older table of keys, or a share of a key that is no more.
+void SealedStore::refresh_records() {
+    const std::vector<std::uint8_t> key_bytes = keys_->encode();
+    for (std::size_t device = 0; device < fleet_->size(); ++device) {
+        const auto known = fleet_->record(device, keys_record);
+        if (known && *known != key_bytes) static_cast<void>(fleet_->put_record(device, keys_record, key_bytes).ok());
+    }
+}
+
+Result<crypto::AesCtrStream> SealedStore::fresh_stream() {
+    crypto::Key32 seed;
+    options_.random->fill(seed.bytes());
+    return crypto::AesCtrStream(seed);
+}
+
+std::unique_ptr<ports::Files> SealedStore::index_files() {
+    class Adapter final : public ports::Random {
+      public:
+        explicit Adapter(ports::Random& random) : random_(random) {}
+        void fill(MutableBytes out) override { random_.fill(out); }
+
+      private:
+        ports::Random& random_;
+    };
+    return make_encrypting_files(options_.files_at(options_.path + index_folder), file_key_.clone(),
+                                 std::make_unique<Adapter>(*options_.random));
+}
+
+}  // namespace dvesp::node

@@ -1,0 +1,263 @@
+/// node/sealed_reads.cpp - records from the fragments of whichever devices answer; what is missing is made anew.
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "node/sealed_store.hpp"
+
+namespace dvesp::node {
+namespace {
+
+constexpr std::uint8_t fragment_kind = 1;
+constexpr std::size_t rows_per_piece = 64;
+constexpr std::size_t rows_per_step = 1024;
+
+}  // namespace
+
+Result<SealedStore::Row> SealedStore::row_of(const store::Location& location) {
+    DVESP_ASSIGN(const store::RowView view, location.source->row(location.row));
+    DVESP_ASSIGN(const Hash leaf, location.source->row_leaf(location.row));
+    Row row{view.id, view.version, {}};
+    std::memcpy(row.salt.data(), leaf.data(), row.salt.size());
+    return row;
+}
+
+Result<void> SealedStore::check_reachable() {
+    const std::vector<bool> present = fleet_->present();
+    const auto here = static_cast<std::size_t>(std::count(present.begin(), present.end(), true));
+    const std::size_t k = fleet_->record().plan.k;
+    if (here >= k) return {};
+    return fail(ErrorCode::unavailable, std::to_string(here) + " of " + std::to_string(present.size()) +
+                                            " devices are reachable, " + std::to_string(k) +
+                                            " are needed to read; connect more of them and try again");
+}
+
+/// k verified shares of each row, or as many as there are: first of k devices that are here, then of the others.
+std::vector<SealedStore::Shares> SealedStore::gather(const Sealing& sealing, std::span<const Row> rows) {
+    const sealed::RecordSealer namer(sealing.data_key, name_key_);
+    const std::vector<bool> present = fleet_->present();
+    const std::size_t k = sealing.plan.k;
+    std::vector<Shares> out(rows.size());
+    std::vector<std::vector<std::uint32_t>> holding(rows.size());
+    for (std::size_t at = 0; at < rows.size(); ++at) holding[at] = holders(namer, sealing, name_of(sealing, rows[at]));
+    struct Asked {
+        std::size_t row;
+        std::uint8_t index;
+    };
+    std::vector<std::size_t> next(rows.size(), 0);  // of each row: which of its holders is asked next
+    for (bool is_open = true; is_open;) {
+        is_open = false;
+        std::vector<std::vector<FragmentId>> ids(fleet_->size());
+        std::vector<std::vector<Asked>> asked(fleet_->size());
+        for (std::size_t at = 0; at < rows.size(); ++at) {
+            for (std::size_t wanted = k - out[at].xs.size(); wanted > 0 && next[at] < holding[at].size(); ++next[at]) {
+                // Rows begin at different holders, so that all devices share the work.
+                const std::size_t turn = (next[at] + rows[at].salt[0]) % holding[at].size();
+                const std::uint32_t device = holding[at][turn];
+                if (!present[device]) continue;
+                const auto index = static_cast<std::uint8_t>(turn + 1);
+                ids[device].push_back(namer.id_of(name_of(sealing, rows[at]), index));
+                asked[device].push_back({at, index});
+                --wanted;
+                is_open = true;
+            }
+        }
+        if (!is_open) break;
+        Fleet::Answers answers = fleet_->get(ids, *options_.runner);
+        std::vector<std::vector<std::pair<std::uint8_t, std::vector<std::uint8_t>>>> found(rows.size());
+        for (std::size_t device = 0; device < answers.size(); ++device) {
+            for (std::size_t at = 0; at < answers[device].size(); ++at) {
+                if (answers[device][at])
+                    found[asked[device][at].row].emplace_back(asked[device][at].index, std::move(*answers[device][at]));
+            }
+        }
+        run_in_ranges(*options_.runner, rows.size(), rows_per_piece, [&](std::size_t first, std::size_t last) {
+            sealed::RecordSealer sealer(sealing.data_key, name_key_);
+            for (std::size_t at = first; at < last; ++at) {
+                for (const auto& [index, bytes] : found[at]) {
+                    auto share =
+                        sealer.open_share(name_of(sealing, rows[at]), sealing.plan, sealed::Mode::shamir, index, bytes);
+                    if (!share.ok()) {
+                        out[at].damaged.emplace_back(holding[at][index - 1], sealer.id_of(name_of(sealing, rows[at]), index));
+                        continue;
+                    }
+                    out[at].xs.push_back(index);
+                    out[at].shares.push_back(std::move(*share));
+                }
+            }
+        });
+    }
+    return out;
+}
+
+Result<std::vector<sealed::OpenedRecord>> SealedStore::fetch(const store::Collection& collection, std::span<const Row> rows) {
+    DVESP_TRY(check_reachable());
+    DVESP_ASSIGN(const auto sealing, sealing_of(collection.shard()));
+    const std::vector<Shares> gathered = gather(*sealing, rows);
+    discard(gathered);
+    std::vector<sealed::OpenedRecord> out(rows.size());
+    sealed::RecordSealer sealer(sealing->data_key, name_key_);
+    for (std::size_t at = 0; at < rows.size(); ++at) {
+        const Shares& shares = gathered[at];
+        if (shares.xs.size() < sealing->plan.k) {
+            const std::string text =
+                std::to_string(shares.xs.size()) + " of the " + std::to_string(sealing->plan.k) + " fragments needed";
+            if (!shares.damaged.empty()) {
+                return fail(ErrorCode::integrity, "a record has only " + text + ": " + std::to_string(shares.damaged.size()) +
+                                                      " were changed; connect the devices that are offline");
+            }
+            return fail(ErrorCode::unavailable,
+                        "a record has only " + text + " on the devices that are here; connect the others and try again");
+        }
+        DVESP_ASSIGN(out[at], sealer.join(name_of(*sealing, rows[at]), sealing->plan, sealed::Mode::shamir, shares.xs,
+                                          shares.shares, collection.config().dimension));
+    }
+    return out;
+}
+
+std::uint32_t SealedStore::held(const store::Collection& collection, std::span<const Row> rows) {
+    const auto sealing = sealing_of(collection.shard());
+    if (!sealing.ok()) return 0;
+    const sealed::RecordSealer sealer((*sealing)->data_key, name_key_);
+    std::uint32_t least = (*sealing)->plan.n;
+    for (const Row& row : rows) {
+        std::uint32_t count = 0;
+        const auto holding = holders(sealer, **sealing, name_of(**sealing, row));
+        for (std::size_t at = 0; at < holding.size(); ++at) {
+            const FragmentId id = sealer.id_of(name_of(**sealing, row), static_cast<std::uint8_t>(at + 1));
+            count += fleet_->contains(holding[at], id) ? 1 : 0;
+        }
+        least = std::min(least, count);
+    }
+    return least;
+}
+
+/// Fragments that were changed are of no use; whole ones take their place at the next completion.
+void SealedStore::discard(const std::vector<Shares>& gathered) {
+    std::vector<std::vector<FragmentId>> bad(fleet_->size());
+    bool is_any = false;
+    for (const Shares& shares : gathered) {
+        for (const auto& [device, id] : shares.damaged) bad[device].push_back(id);
+        is_any = is_any || !shares.damaged.empty();
+    }
+    if (!is_any) return;
+    fleet_->remove(bad, *options_.runner);
+    const std::scoped_lock lock(mutex_);
+    is_incomplete_ = true;
+}
+
+/// Fragments that devices which are here lack, byte for byte as they were; damaged ones in their place.
+Result<void> SealedStore::complete_rows(const Sealing& sealing, std::span<const Row> rows,
+                                        std::vector<std::set<FragmentId>>& needed) {
+    sealed::RecordSealer sealer(sealing.data_key, name_key_);
+    const std::vector<bool> present = fleet_->present();
+    std::vector<Row> lacking;
+    std::vector<std::vector<std::pair<std::uint32_t, std::uint8_t>>> places;  // device, index
+    for (const Row& row : rows) {
+        std::vector<std::pair<std::uint32_t, std::uint8_t>> missing;
+        const auto holding = holders(sealer, sealing, name_of(sealing, row));
+        for (std::size_t at = 0; at < holding.size(); ++at) {
+            const auto index = static_cast<std::uint8_t>(at + 1);
+            const FragmentId id = sealer.id_of(name_of(sealing, row), index);
+            needed[holding[at]].insert(id);
+            if (present[holding[at]] && !fleet_->contains(holding[at], id)) missing.emplace_back(holding[at], index);
+        }
+        if (missing.empty()) continue;
+        lacking.push_back(row);
+        places.push_back(std::move(missing));
+    }
+    if (lacking.empty()) return {};
+    const std::vector<Shares> gathered = gather(sealing, lacking);
+    Batch batch(fleet_->size());
+    Bytes bytes;
+    for (std::size_t at = 0; at < lacking.size(); ++at) {
+        if (gathered[at].xs.size() < sealing.plan.k) continue;  // a later time, when more devices are here
+        for (const auto& [device, index] : places[at]) {
+            const sealed::RecordName name = name_of(sealing, lacking[at]);
+            DVESP_ASSIGN(auto fragment, sealer.remake(name, sealing.plan, index, gathered[at].xs, gathered[at].shares));
+            bytes.blobs.push_back(std::move(fragment));
+            batch[device].push_back({sealer.id_of(name, index), fragment_kind, ByteView(bytes.blobs.back())});
+        }
+    }
+    static_cast<void>(fleet_->put(batch, *options_.runner));
+    return {};
+}
+
+Result<void> SealedStore::complete() {
+    const std::scoped_lock completing(completing_);
+    remove_forgotten(true);
+    static_cast<void>(fleet_->present());
+    const bool has_returned = fleet_->take_returned();
+    {
+        const std::scoped_lock lock(mutex_);
+        if (!is_incomplete_ && !has_returned) return {};
+    }
+    refresh_records();
+    std::vector<std::set<FragmentId>> needed(fleet_->size());
+    for (const std::string& collection_name : database_->collection_names()) {
+        DVESP_ASSIGN(const auto collection, database_->collection(collection_name));
+        DVESP_ASSIGN(const auto sealing, sealing_of(collection->shard()));
+        DVESP_TRY(each_row(*collection, [&](std::span<const Row> rows) { return complete_rows(*sealing, rows, needed); }));
+    }
+    for (const Forgotten& group : forgotten_) {  // readers may still want them
+        for (std::size_t device = 0; device < fleet_->size(); ++device) {
+            needed[device].insert(group.ids[device].begin(), group.ids[device].end());
+        }
+    }
+    std::vector<std::vector<FragmentId>> orphans(fleet_->size());
+    for (std::size_t device = 0; device < fleet_->size(); ++device) {
+        for (const FragmentId& id : fleet_->list(device, fragment_kind)) {
+            if (!needed[device].contains(id)) orphans[device].push_back(id);
+        }
+    }
+    fleet_->remove(orphans, *options_.runner);
+    const std::vector<bool> present = fleet_->present();
+    const std::scoped_lock lock(mutex_);
+    is_incomplete_ = std::count(present.begin(), present.end(), false) > 0;
+    return {};
+}
+
+/// All living rows in steps; ids live as long as a step.
+Result<void> SealedStore::each_row(const store::Collection& collection,
+                                   const std::function<Result<void>(std::span<const Row>)>& use) {
+    const auto snapshot = collection.snapshot();
+    std::vector<Row> rows;
+    for (const store::Snapshot::Part& part : snapshot->parts()) {
+        for (std::uint32_t row = 0; row < part.rows; ++row) {
+            if (!part.source->deaths.alive_at(row, snapshot->seq)) continue;
+            DVESP_ASSIGN(const Row found, row_of({part.source, row}));
+            rows.push_back(found);
+            if (rows.size() < rows_per_step) continue;
+            DVESP_TRY(use(rows));
+            rows.clear();
+        }
+    }
+    return rows.empty() ? Result<void>() : use(rows);
+}
+
+Result<SealedReport> SealedStore::report(const std::string& name) {
+    DVESP_ASSIGN(const auto collection, database_->collection(name));
+    DVESP_ASSIGN(const auto sealing, sealing_of(collection->shard()));
+    SealedReport out;
+    out.promise = sealed::retrievability(static_cast<std::uint32_t>(fleet_->size()), sealing->plan);
+    const std::vector<bool> present = fleet_->present();
+    out.reachable = static_cast<std::uint32_t>(std::count(present.begin(), present.end(), true));
+    out.fragments_least = sealing->plan.n;
+    DVESP_TRY(each_row(*collection, [&](std::span<const Row> rows) -> Result<void> {
+        for (const Row& row : rows) {
+            const std::uint32_t count = held(*collection, {&row, 1});
+            ++out.records;
+            out.complete += count == sealing->plan.n ? 1 : 0;
+            out.fragments_least = std::min(out.fragments_least, count);
+        }
+        return {};
+    }));
+    return out;
+}
+
+Result<void> SealedStore::close() {
+    if (!fleet_) return {};
+    return fleet_->close();
+}
+
+}  // namespace dvesp::node

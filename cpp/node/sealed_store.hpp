@@ -1,0 +1,182 @@
+/// node/sealed_store.hpp - the sealed half of a store: records as fragments on devices, the index as an ordinary database over
+/// encrypted files whose key exists only as shares on those devices. Design: docs/decisions/016.
+///
+/// A write goes fragments first: they and the change of the index are durable on the devices before the database's log takes
+/// the frame; the log makes the batch exist. A read finds the row in the index and takes the record from the fragments.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "node/fleet.hpp"
+#include "ports/random.hpp"
+#include "sealed/delta.hpp"
+#include "sealed/fragment.hpp"
+#include "sealed/key_table.hpp"
+#include "store/commit_guard.hpp"
+#include "store/database.hpp"
+
+namespace dvesp::node {
+
+struct SealedOptions {
+    std::string path;                       ///< of the store itself
+    std::vector<std::string> device_paths;  ///< 2..255
+    sealed::UserSecret secret;
+    FilesAt files_at;
+    ports::Random* random = nullptr;
+    TaskRunner* runner = nullptr;
+    std::optional<sealed::Plan> plan;  ///< of a new store; nothing = what the planner says
+};
+
+/// What a collection promises now.
+struct SealedReport {
+    sealed::Retrievability promise;
+    std::uint32_t reachable = 0;  ///< devices
+    std::uint64_t records = 0;
+    std::uint64_t complete = 0;         ///< records with all n fragments on devices that are here
+    std::uint32_t fragments_least = 0;  ///< of any record, on devices that are here
+};
+
+/// @threads every method from any thread, unless it says otherwise
+class SealedStore final : public store::CommitGuard {
+  public:
+    /// A new store where there is neither one nor devices; else the one that is there; where only devices are, `attach` brings
+    /// the index back from them. @errors sealed: the key is wrong; unavailable: fewer than k devices; integrity, corruption
+    static Result<std::unique_ptr<SealedStore>> open(SealedOptions options);
+    ~SealedStore() override;
+    /// Whether a sealed store is in the directory.
+    static Result<bool> is_at(ports::Files& files);
+
+    /// Where the database lives: ciphertext in the store's directory.
+    [[nodiscard]] std::unique_ptr<ports::Files> index_files();
+    /// Takes up changes that the devices have and the database lacks: all of them after a restore. To be called once.
+    /// @param database made with this as its guard; must outlive this object's use
+    Result<void> attach(store::Database& database);
+    /// Completes what is incomplete, then lets go of the devices. The database is closed first.
+    Result<void> close();
+
+    /// The next collections of these names are made with this plan.
+    Result<void> plan_collection(const std::string& name, const sealed::Plan& plan);
+
+    /// While it lives, no fragment goes of a row that was alive when it was made. Readers take one before their snapshot.
+    [[nodiscard]] std::shared_ptr<const void> pin();
+
+    /// A row of the index, as fragments need it.
+    struct Row {
+        std::string_view id;
+        std::uint64_t version = 0;
+        sealed::RecordSalt salt{};
+    };
+    static Result<Row> row_of(const store::Location& location);
+    /// The records of rows. @errors unavailable: fewer than k devices; integrity: enough devices, not enough whole fragments
+    Result<std::vector<sealed::OpenedRecord>> fetch(const store::Collection& collection, std::span<const Row> rows);
+    /// @errors unavailable: fewer than k devices are here
+    Result<void> check_reachable();
+    /// How many fragments of a row are on devices that are here, the least of all rows.
+    std::uint32_t held(const store::Collection& collection, std::span<const Row> rows);
+    /// What writers at a level ask for: k, k + 1, n. @param level 1 ONE, 2 QUORUM, 3 ALL
+    [[nodiscard]] std::uint32_t copies_of(const store::Collection& collection, int level);
+
+    /// Makes missing fragments anew on devices that are here, and removes those that no row needs. @errors the first one met
+    Result<void> complete();
+    Result<SealedReport> report(const std::string& collection);
+    Result<std::vector<std::string>> verify() { return fleet_->verify(); }
+
+    Result<void> before_append(std::span<store::GuardedFrame> frames) override;
+    void after_append(std::span<const store::GuardedFrame> frames, bool is_written) override;
+
+  private:
+    /// Everything a collection's records are sealed with.
+    struct Sealing {
+        std::string name;
+        std::uint32_t shard = 0;
+        sealed::Plan plan;
+        crypto::Key32 data_key;
+    };
+    using Batch = std::vector<std::vector<VaultItem>>;  ///< for each device
+    struct Bytes {                                      ///< owns what the items of a batch point to
+        std::deque<std::vector<std::uint8_t>> blobs;
+    };
+
+    explicit SealedStore(SealedOptions options) : options_(std::move(options)) {}
+
+    // ---- sealed_open.cpp
+    Result<void> create(ports::Files& files);
+    Result<void> open_existing(ports::Files& files);
+    Result<void> adopt(ports::Files& files);
+    Result<void> take_keys();
+    Result<crypto::Key32> collect_file_key();
+    Result<void> share_file_key();
+    Result<void> save_keys();
+    Result<void> place_devices(FleetRecord& record) const;
+    void refresh_records();
+    void take_newer_keys(ByteView known);
+
+    // ---- sealed_deltas.cpp
+    Result<void> seal_delta(const store::GuardedFrame& frame, const Sealing& sealing, Batch& batch, Bytes& bytes);
+    struct DeltaPart {
+        crypto::SecretBytes payload;
+        std::uint16_t parts = 1;
+    };
+    Result<std::optional<DeltaPart>> read_part(const sealed::DeltaName& name);
+    Result<std::optional<crypto::SecretBytes>> read_delta(std::uint32_t shard, std::uint64_t seq);
+    Result<void> replay_frame(std::uint32_t shard, ByteView body, std::uint32_t columns_crc);
+    [[nodiscard]] std::uint64_t last_seq_of(std::uint32_t shard) const;
+    Result<bool> take_delta(std::uint32_t shard, std::uint64_t seq);
+
+    // ---- sealed_writes.cpp
+    Result<void> put_group(std::span<store::GuardedFrame> frames);
+    Result<void> seal_rows(const store::GuardedFrame& frame, const Sealing& sealing, Batch& batch, Bytes& bytes,
+                           std::vector<std::vector<std::uint32_t>>& held_by);
+    void forget_replaced(const store::GuardedFrame& frame);
+    void remove_forgotten(bool is_all);
+
+    // ---- sealed_reads.cpp
+    struct Shares {
+        std::vector<std::uint8_t> xs;
+        std::vector<std::vector<std::uint8_t>> shares;
+        std::vector<std::pair<std::uint32_t, FragmentId>> damaged;  ///< device and fragment
+    };
+    std::vector<Shares> gather(const Sealing& sealing, std::span<const Row> rows);
+    Result<void> complete_rows(const Sealing& sealing, std::span<const Row> rows, std::vector<std::set<FragmentId>>& needed);
+    Result<void> each_row(const store::Collection& collection, const std::function<Result<void>(std::span<const Row>)>& use);
+    void discard(const std::vector<Shares>& gathered);
+    [[nodiscard]] std::vector<std::uint32_t> holders(const sealed::RecordSealer& sealer, const Sealing& sealing,
+                                                     const sealed::RecordName& name) const;
+    static sealed::RecordName name_of(const Sealing& sealing, const Row& row) {
+        return {sealing.name, row.id, row.version, row.salt};
+    }
+    Result<std::shared_ptr<const Sealing>> sealing_of(std::uint32_t shard);
+    Result<std::shared_ptr<const Sealing>> make_sealing(const store::Frame& frame);
+    Result<crypto::AesCtrStream> fresh_stream();
+
+    SealedOptions options_;
+    std::unique_ptr<Fleet> fleet_;
+    std::optional<sealed::KeyTable> keys_;
+    crypto::Key32 file_key_, name_key_, index_key_;
+    std::vector<std::string> device_keys_;  ///< ids of the devices, for placement
+    store::Database* database_ = nullptr;
+    bool is_replaying_ = false;
+    std::mutex mutex_;  ///< guards what follows
+    std::map<std::uint32_t, std::shared_ptr<const Sealing>> sealings_;
+    std::map<std::string, sealed::Plan> wanted_plans_;
+    bool is_incomplete_ = false;
+    std::multiset<std::uint64_t> pins_;  ///< the epochs in which they were made
+    std::uint64_t epoch_ = 0;            ///< counts groups of frames
+    std::mutex completing_;              ///< one completion at a time, none beside a write; guards what follows
+    std::vector<std::vector<FragmentId>> undo_;
+    /// Fragments of rows that a group replaced.
+    struct Forgotten {
+        std::uint64_t epoch = 0;
+        std::vector<std::vector<FragmentId>> ids;
+        std::size_t count = 0;
+    };
+    std::deque<Forgotten> forgotten_;
+};
+
+}  // namespace dvesp::node

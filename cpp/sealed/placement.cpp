@@ -1,0 +1,86 @@
+/// sealed/placement.cpp - plans, rendezvous, hypergeometric tails.
+#include "sealed/placement.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+#include "base/sha256.hpp"
+#include "codec/byte_io.hpp"
+
+namespace dvesp::sealed {
+namespace {
+
+constexpr double loss_max = 1e-9;
+constexpr std::uint32_t k_usual = 3;
+
+std::uint32_t absent_of(std::uint32_t devices) noexcept { return devices * absent_percent / 100; }
+
+double log_choose(std::uint32_t n, std::uint32_t k) {
+    return std::lgamma(n + 1.0) - std::lgamma(k + 1.0) - std::lgamma(n - k + 1.0);
+}
+
+/// P[more than n - k of a record's n holders are among `absent` of `devices`].
+double loss_of(std::uint32_t devices, std::uint32_t absent, const Plan& plan) {
+    double sum = 0;
+    for (std::uint32_t gone = plan.n - plan.k + 1U; gone <= std::min<std::uint32_t>(plan.n, absent); ++gone) {
+        if (plan.n - gone > devices - absent) continue;
+        sum += std::exp(log_choose(absent, gone) + log_choose(devices - absent, plan.n - gone) - log_choose(devices, plan.n));
+    }
+    return std::min(sum, 1.0);
+}
+
+Plan plan_of(std::uint32_t k, std::uint32_t n) { return {static_cast<std::uint8_t>(k), static_cast<std::uint8_t>(n)}; }
+
+}  // namespace
+
+Result<Plan> choose_plan(std::uint32_t devices) {
+    if (devices < 2 || devices > 255) {
+        return fail(ErrorCode::invalid_argument,
+                    "devices: there are " + std::to_string(devices) + "; a sealed store needs 2 to 255, five for 3-of-5");
+    }
+    const std::uint32_t absent = absent_of(devices);
+    if (devices < 5) return plan_of(std::max<std::uint32_t>(2, std::min(k_usual, devices - absent)), devices);
+    const std::uint32_t sure = k_usual + absent;
+    if (sure <= fragments_max) return plan_of(k_usual, std::min(devices, std::max<std::uint32_t>(5, sure)));
+    for (std::uint32_t n = 5; n < fragments_max; ++n) {
+        if (loss_of(devices, absent, plan_of(k_usual, n)) <= loss_max) return plan_of(k_usual, n);
+    }
+    return plan_of(k_usual, fragments_max);
+}
+
+Result<void> check_plan(const Plan& plan, std::uint32_t devices) {
+    const std::string text = "(" + std::to_string(plan.k) + ", " + std::to_string(plan.n) + ")";
+    if (plan.k < 2 || plan.k > plan.n) {
+        return fail(ErrorCode::invalid_argument, "fragments: " + text + " must be (k, n) with 2 <= k <= n");
+    }
+    if (plan.n > devices) {
+        return fail(ErrorCode::invalid_argument, "fragments: " + text + " needs " + std::to_string(plan.n) +
+                                                     " devices, there are " + std::to_string(devices) +
+                                                     "; no device may hold two fragments of a record");
+    }
+    return {};
+}
+
+std::vector<std::uint32_t> holders(std::string_view key, const std::vector<std::string>& devices, const Plan& plan) {
+    std::vector<std::tuple<std::uint64_t, std::uint32_t>> ranked;
+    ranked.reserve(devices.size());
+    Sha256 hasher;
+    for (std::uint32_t at = 0; at < devices.size(); ++at) {
+        hasher.start();
+        hasher.update(bytes_of(devices[at]));
+        hasher.update(bytes_of(key));
+        const Hash hash = hasher.finish();
+        ranked.emplace_back(codec::load<std::uint64_t>(hash.data()), at);
+    }
+    std::sort(ranked.rbegin(), ranked.rend());
+    std::vector<std::uint32_t> chosen;
+    for (std::size_t at = 0; at < std::min<std::size_t>(plan.n, ranked.size()); ++at) chosen.push_back(std::get<1>(ranked[at]));
+    return chosen;
+}
+
+Retrievability retrievability(std::uint32_t devices, const Plan& plan) {
+    return {devices, plan, static_cast<std::uint32_t>(plan.n - plan.k), loss_of(devices, absent_of(devices), plan)};
+}
+
+}  // namespace dvesp::sealed
