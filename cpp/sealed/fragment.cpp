@@ -31,8 +31,9 @@ Error not_it(std::string_view what) {
     return fail(ErrorCode::integrity, "a fragment is not what it should be (" + std::string(what) + ")");
 }
 
-/// format | collection | id | version | index | k | n | mode
-std::vector<std::uint8_t> bound_to(const RecordName& name, const Plan& plan, Mode mode, std::uint8_t index) {
+/// format | name | index | k | n | mode | bytes of the payload
+std::vector<std::uint8_t> bound_to(const RecordName& name, const Plan& plan, Mode mode, std::uint8_t index,
+                                   std::uint32_t payload_bytes) {
     codec::Writer out;
     out.number(format);
     out.raw(lengths_of(name));
@@ -42,6 +43,7 @@ std::vector<std::uint8_t> bound_to(const RecordName& name, const Plan& plan, Mod
     out.number(plan.k);
     out.number(plan.n);
     out.number(static_cast<std::uint8_t>(mode));
+    out.number(payload_bytes);
     return std::move(out.bytes());
 }
 
@@ -94,7 +96,7 @@ void RecordSealer::write_fragment(const RecordName& name, const Plan& plan, Mode
     std::copy_n(commitment.bytes().begin(), crypto::key_bytes, head + 32);
     const MutableBytes cipher(out.data() + fragment_head_bytes, share.size());
     const crypto::MutableTag tag(out.data() + fragment_head_bytes + share.size(), crypto::tag_bytes);
-    gcm_.seal(fragment_key(name, index), fixed_nonce, bound_to(name, plan, mode, index), share, cipher, tag);
+    gcm_.seal(fragment_key(name, index), fixed_nonce, bound_to(name, plan, mode, index, payload_bytes_), share, cipher, tag);
 }
 
 Result<void> RecordSealer::seal(const RecordName& name, const Plan& plan, Mode mode, std::span<const float> vector,
@@ -136,7 +138,8 @@ Result<std::vector<std::uint8_t>> RecordSealer::open_share(const RecordName& nam
                                                            std::uint8_t index, ByteView bytes) {
     if (bytes.size() < fragment_head_bytes + crypto::tag_bytes) return not_it("it is too short");
     const std::uint8_t* head = bytes.data();
-    if (!std::equal(magic.begin(), magic.end(), head) || head[4] != format) return not_it("it is of another kind");
+    if (!std::equal(magic.begin(), magic.end(), head) || head[4] != format || head[9] != 0 || head[10] != 0 || head[11] != 0)
+        return not_it("it is of another kind");
     const bool is_ours =
         head[5] == static_cast<std::uint8_t>(mode) && head[6] == plan.k && head[7] == plan.n && head[8] == index;
     if (!is_ours) return not_it("it is another one of the record's, or of another plan");
@@ -150,7 +153,7 @@ Result<std::vector<std::uint8_t>> RecordSealer::open_share(const RecordName& nam
     }
     std::vector<std::uint8_t> share(share_bytes);
     const crypto::TagView tag(bytes.data() + fragment_head_bytes + share_bytes, crypto::tag_bytes);
-    const auto opened = gcm_.open(fragment_key(name, index), fixed_nonce, bound_to(name, plan, mode, index),
+    const auto opened = gcm_.open(fragment_key(name, index), fixed_nonce, bound_to(name, plan, mode, index, payload_bytes_),
                                   bytes.subspan(fragment_head_bytes, share_bytes), tag, share);
     if (!opened.ok()) return not_it("it was changed");
     return share;
