@@ -1,7 +1,7 @@
 /// node/sealed_reads.cpp - records from the fragments of whichever devices answer; what is missing is made anew.
 #include <algorithm>
 #include <cstring>
-#include <set>
+#include <iterator>
 
 #include "node/sealed_store.hpp"
 
@@ -146,11 +146,21 @@ void SealedStore::discard(const std::vector<Shares>& gathered) {
     is_incomplete_ = true;
 }
 
+SealedStore::Inventory SealedStore::take_inventory() {
+    Inventory out;
+    out.present = fleet_->present();
+    out.here.resize(fleet_->size());
+    out.needed.resize(fleet_->size());
+    options_.runner->run(fleet_->size(), [&](std::size_t device) {
+        out.here[device] = fleet_->list(device, fragment_kind);
+        std::sort(out.here[device].begin(), out.here[device].end());
+    });
+    return out;
+}
+
 /// Fragments that devices which are here lack, byte for byte as they were; damaged ones in their place.
-Result<void> SealedStore::complete_rows(const Sealing& sealing, std::span<const Row> rows,
-                                        std::vector<std::set<FragmentId>>& needed) {
+Result<void> SealedStore::complete_rows(const Sealing& sealing, std::span<const Row> rows, Inventory& inventory) {
     sealed::RecordSealer sealer(sealing.data_key, name_key_);
-    const std::vector<bool> present = fleet_->present();
     std::vector<Row> lacking;
     std::vector<std::vector<std::pair<std::uint32_t, std::uint8_t>>> places;  // device, index
     for (const Row& row : rows) {
@@ -159,8 +169,8 @@ Result<void> SealedStore::complete_rows(const Sealing& sealing, std::span<const 
         for (std::size_t at = 0; at < holding.size(); ++at) {
             const auto index = static_cast<std::uint8_t>(at + 1);
             const FragmentId id = sealer.id_of(name_of(sealing, row), index);
-            needed[holding[at]].insert(id);
-            if (present[holding[at]] && !fleet_->contains(holding[at], id)) missing.emplace_back(holding[at], index);
+            inventory.needed[holding[at]].push_back(id);
+            if (inventory.present[holding[at]] && !inventory.has(holding[at], id)) missing.emplace_back(holding[at], index);
         }
         if (missing.empty()) continue;
         lacking.push_back(row);
@@ -193,27 +203,28 @@ Result<void> SealedStore::complete() {
         if (!is_incomplete_ && !has_returned) return {};
     }
     refresh_records();
-    std::vector<std::set<FragmentId>> needed(fleet_->size());
+    Inventory inventory = take_inventory();
     for (const std::string& collection_name : database_->collection_names()) {
         DVESP_ASSIGN(const auto collection, database_->collection(collection_name));
         DVESP_ASSIGN(const auto sealing, sealing_of(collection->shard()));
-        DVESP_TRY(each_row(*collection, [&](std::span<const Row> rows) { return complete_rows(*sealing, rows, needed); }));
+        DVESP_TRY(each_row(*collection, [&](std::span<const Row> rows) { return complete_rows(*sealing, rows, inventory); }));
     }
     for (const Forgotten& group : forgotten_) {  // readers may still want them
         for (std::size_t device = 0; device < fleet_->size(); ++device) {
-            needed[device].insert(group.ids[device].begin(), group.ids[device].end());
+            auto& needed = inventory.needed[device];
+            needed.insert(needed.end(), group.ids[device].begin(), group.ids[device].end());
         }
     }
     std::vector<std::vector<FragmentId>> orphans(fleet_->size());
     for (std::size_t device = 0; device < fleet_->size(); ++device) {
-        for (const FragmentId& id : fleet_->list(device, fragment_kind)) {
-            if (!needed[device].contains(id)) orphans[device].push_back(id);
-        }
+        auto& needed = inventory.needed[device];
+        const auto& here = inventory.here[device];
+        std::sort(needed.begin(), needed.end());
+        std::set_difference(here.begin(), here.end(), needed.begin(), needed.end(), std::back_inserter(orphans[device]));
     }
     fleet_->remove(orphans, *options_.runner);
-    const std::vector<bool> present = fleet_->present();
     const std::scoped_lock lock(mutex_);
-    is_incomplete_ = std::count(present.begin(), present.end(), false) > 0;
+    is_incomplete_ = std::count(inventory.present.begin(), inventory.present.end(), false) > 0;
     return {};
 }
 
@@ -243,9 +254,16 @@ Result<SealedReport> SealedStore::report(const std::string& name) {
     const std::vector<bool> present = fleet_->present();
     out.reachable = static_cast<std::uint32_t>(std::count(present.begin(), present.end(), true));
     out.fragments_least = sealing->plan.n;
+    const Inventory inventory = take_inventory();
+    const sealed::RecordSealer sealer(sealing->data_key, name_key_);
     DVESP_TRY(each_row(*collection, [&](std::span<const Row> rows) -> Result<void> {
         for (const Row& row : rows) {
-            const std::uint32_t count = held(*collection, {&row, 1});
+            const sealed::RecordName record = name_of(*sealing, row);
+            const auto holding = holders(sealer, *sealing, record);
+            std::uint32_t count = 0;
+            for (std::size_t at = 0; at < holding.size(); ++at) {
+                count += inventory.has(holding[at], sealer.id_of(record, static_cast<std::uint8_t>(at + 1))) ? 1 : 0;
+            }
             ++out.records;
             out.complete += count == sealing->plan.n ? 1 : 0;
             out.fragments_least = std::min(out.fragments_least, count);

@@ -5,6 +5,7 @@
 /// the frame; the log makes the batch exist. A read finds the row in the index and takes the record from the fragments.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
@@ -143,7 +144,16 @@ class SealedStore final : public store::CommitGuard {
         std::vector<std::pair<std::uint32_t, FragmentId>> damaged;  ///< device and fragment
     };
     std::vector<Shares> gather(const Sealing& sealing, std::span<const Row> rows);
-    Result<void> complete_rows(const Sealing& sealing, std::span<const Row> rows, std::vector<std::set<FragmentId>>& needed);
+    /// What devices have and what they shall have, each device's ids sorted: looked up without asking it again.
+    struct Inventory {
+        std::vector<bool> present;
+        std::vector<std::vector<FragmentId>> here, needed;
+        [[nodiscard]] bool has(std::size_t device, const FragmentId& id) const {
+            return std::binary_search(here[device].begin(), here[device].end(), id);
+        }
+    };
+    Inventory take_inventory();
+    Result<void> complete_rows(const Sealing& sealing, std::span<const Row> rows, Inventory& inventory);
     Result<void> each_row(const store::Collection& collection, const std::function<Result<void>(std::span<const Row>)>& use);
     void discard(const std::vector<Shares>& gathered);
     [[nodiscard]] std::vector<std::uint32_t> holders(const sealed::RecordSealer& sealer, const Sealing& sealing,
