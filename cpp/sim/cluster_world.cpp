@@ -265,6 +265,7 @@ void ClusterWorld::tick(std::uint32_t index) {
     if (!target.node->fatal().empty()) {
         if (target.node->is_lost() && !target.is_rotten) broken_ = address(index) + ": " + target.node->fatal();
         if (target.node->is_lost()) return set_aside(index);
+        if (target.node->topology().format > target.format) broken_ = address(index) + ": " + target.node->fatal();
         crash(index, Death::process);  // its supervisor starts it again
         return start_later(index);
     }

@@ -180,8 +180,8 @@ MUTANTS = [
     planted(
         "the format is raised while a member is old",
         "node/cluster_topology.cpp",
-        "(told != formats_.end() && told->second > topology_.format);",
-        "(told != formats_.end());",
+        "format_of(item.first) > topology_.format;",
+        "format_of(item.first) > 0;",
     ),
     planted(
         "a lost leadership's writes are said to be not done",
