@@ -34,7 +34,7 @@ py::dict PyStore::describe(const std::string& name, std::uint64_t, const std::st
         out["head_rows"] = collection.head_rows;
         out["indexed_rows"] = collection.indexed_rows;
         out["disk_bytes"] = collection.disk_bytes;
-        out["privacy"] = "plain";
+        out["privacy"] = store_->sealed() != nullptr ? "sealed" : "plain";
     }
     return out;
 }

@@ -82,7 +82,7 @@ def test_every_pair_of_five_devices_may_be_offline(place: Path, rows: Rows) -> N
             assert found.records_below_n == N - 1 and found.fragments_least == 3
         back(place)
     with sealed_store(place) as store:
-        assert store.retrievability().records_below_n == 0
+        assert store.retrievability().records_below_n == 0 and store.describe("default").privacy == "sealed"
 
 
 def test_fewer_than_k_devices_are_unavailable_and_never_an_empty_answer(place: Path, rows: Rows) -> None:
