@@ -19,6 +19,9 @@ class Merge final : public WriteOperation {
     }
 
     Result<void> prepare(const Snapshot& snapshot) override {
+        frame_.reset();
+        reply_.conflicts.clear();
+        if (is_known(snapshot)) return {};  // it was committed once, whatever became of its rows since
         DVESP_ASSIGN(const auto locations, Collection::find_all(snapshot, request_.ids));
         std::vector<FrameRow> rows;
         std::vector<std::uint32_t> conflicts;
@@ -55,6 +58,20 @@ class Merge final : public WriteOperation {
     [[nodiscard]] std::shared_ptr<Frame> frame() const noexcept override { return frame_; }
 
   private:
+    /// Sources keep the ids of their batches for ever; of the open head the shard's memory of batches knows.
+    [[nodiscard]] bool is_known(const Snapshot& snapshot) const {
+        const auto holds = [this](const Source& source) {
+            for (std::uint32_t index = 0; index < source.batch_count(); ++index) {
+                const auto batch = source.batch(index);
+                if (batch.ok() && batch->batch_id == request_.key.id) return true;
+            }
+            return false;
+        };
+        return std::any_of(snapshot.segments.begin(), snapshot.segments.end(),
+                           [&](const IndexedSegment& one) { return holds(*one.segment); }) ||
+               std::any_of(snapshot.frozen.begin(), snapshot.frozen.end(),
+                           [&](const FrozenHead& one) { return holds(*one.head); });
+    }
     [[nodiscard]] const float* vector(std::uint32_t row) const noexcept {
         return request_.removes ? nullptr : request_.vectors + std::size_t{row} * request_.dimension;
     }
