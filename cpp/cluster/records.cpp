@@ -156,6 +156,10 @@ std::vector<std::uint8_t> encode_entry(const BatchEntry& entry) {
     return std::move(out.bytes());
 }
 
+BatchResult result_of(const BatchEntry& entry, std::uint64_t index) noexcept {
+    return {entry.batch_id, entry.reply_root, entry.hlc, entry.version, entry.count, index};
+}
+
 std::optional<BatchEntry> parse_entry(ByteView bytes) {
     Reader in(bytes);
     if (in.number<std::uint8_t>() != entry_batch) return std::nullopt;

@@ -33,6 +33,8 @@ struct BatchResult {
     std::uint64_t count = 0;
     std::uint64_t index = 0;
 };
+/// @param index  the place of `entry` in the shard's log
+[[nodiscard]] BatchResult result_of(const BatchEntry& entry, std::uint64_t index) noexcept;
 
 /// Who this node is; fixed when it joins a cluster.
 struct Founder {

@@ -138,8 +138,7 @@ void ClusterNode::note_batch(Replica& replica, const cluster::RaftEntry& entry) 
     const auto batch = cluster::parse_entry(entry.data);
     if (!batch) return;
     last_hlc_ = std::max(last_hlc_, batch->hlc);
-    const cluster::BatchResult result{batch->batch_id, batch->reply_root, batch->hlc,
-                                      batch->version,  batch->count,      entry.index};
+    const cluster::BatchResult result = cluster::result_of(*batch, entry.index);
     if (replica.done.insert_or_assign(batch->batch_id, result).second) replica.done_order.push_back(batch->batch_id);
     while (!replica.done_order.empty()) {
         const auto oldest = replica.done.find(replica.done_order.front());

@@ -168,6 +168,7 @@ class ClusterNode {
 
     // ---- cluster_snapshots.cpp: replicas that lag too far behind
     void make_snapshot(Replica& replica);
+    [[nodiscard]] static std::vector<cluster::BatchResult> batches_until(const Replica& replica, std::uint64_t index);
     void receive_snapshot(Replica& replica, cluster::MemberId from, const cluster::PeekedMessage& message,
                           std::shared_ptr<const void> keep, ByteView bytes);
     void ask_for_part();

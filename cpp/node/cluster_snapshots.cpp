@@ -63,18 +63,28 @@ void ClusterNode::make_snapshot(Replica& replica) {
             if (!state->ok() || (*state)->index < target.truncated_index || !target.leads()) return;
             cluster::NodeRecord record;
             record.groups.push_back({});
-            for (const codec::BatchId& batch : target.done_order) {
-                const auto done = target.done.find(batch);
-                if (done != target.done.end() && done->second.index <= (*state)->index) {
-                    record.groups.front().batches.push_back(done->second);
-                }
-            }
+            record.groups.front().batches = batches_until(target, (*state)->index);
             record.groups.front().is_whole = true;
             const auto data = encode_data((*state)->manifest, cluster::encode_record(record));
             if (!target.raft->set_snapshot((*state)->index, data)) return;
             target.pinned = std::move((*state)->pinned);
             pump(target);
         });
+}
+
+/// What a replica must know of the batches up to `index`, all of which are sealed here. A leader that has just started may not
+/// have heard yet that its last ones are committed: sealed rows prove it, and their entries are in the log.
+std::vector<cluster::BatchResult> ClusterNode::batches_until(const Replica& replica, std::uint64_t index) {
+    std::vector<cluster::BatchResult> batches;
+    for (const codec::BatchId& batch : replica.done_order) {
+        const auto done = replica.done.find(batch);
+        if (done != replica.done.end() && done->second.index <= index) batches.push_back(done->second);
+    }
+    for (const cluster::RaftEntry& entry : replica.entries) {
+        if (entry.index <= replica.applied || entry.index > index || entry.is_conf) continue;
+        if (const auto batch = cluster::parse_entry(entry.data)) batches.push_back(cluster::result_of(*batch, entry.index));
+    }
+    return batches;
 }
 
 void ClusterNode::watch_snapshots(Replica& replica) {

@@ -174,8 +174,12 @@ Result<void> EncryptedContent::write(ports::File& below, std::uint64_t offset, s
     DVESP_ASSIGN(const std::uint64_t stored_bytes, below.size());
     const WriteRange range{offset, offset + total, plain_size(stored_bytes)};
     // Who reads other bytes than those written is on other pages then, and need not wait.
-    std::unique_lock guard(mutex_, std::defer_lock);
-    if (!cipher_ || !range.is_of_whole_pages()) guard.lock();
+    std::shared_lock beside_readers(mutex_);
+    std::unique_lock alone(mutex_, std::defer_lock);
+    if (!cipher_ || !range.is_of_whole_pages()) {
+        beside_readers.unlock();
+        alone.lock();
+    }
     if (!cipher_) {
         FileCipher::Salt salt{};
         keys_->random->fill(salt);
@@ -322,7 +326,7 @@ Result<void> EncryptedContent::check_unbroken() const {
 }
 
 std::size_t EncryptedContent::decrypt(ByteView stored, MutableBytes plain) {
-    const std::shared_lock guard(mutex_);
+    const std::unique_lock guard(mutex_);  // a page that is half written would count as damaged
     crypto::Aes256Gcm gcm;
     std::size_t damaged_count = 0;
     for (std::uint64_t page = 0; page * page_bytes < plain.size(); ++page) {

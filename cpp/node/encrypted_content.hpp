@@ -62,7 +62,7 @@ class EncryptedContent {
     [[nodiscard]] Result<bool> open_saved(ports::File& below, crypto::Aes256Gcm& gcm, std::uint64_t page, MutableBytes plain);
 
     std::shared_ptr<FileKeys> keys_;
-    std::shared_mutex mutex_;           ///< exclusive while parts of pages are written; shared while they are read
+    std::shared_mutex mutex_;           ///< exclusive while parts of pages are written or all are read; else shared
     std::optional<FileCipher> cipher_;  ///< nothing before the first write
     std::atomic<std::uint64_t> written_end_{0};
     std::uint64_t durable_end_ = 0;            ///< bytes from here on were never durable
