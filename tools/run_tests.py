@@ -14,6 +14,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from stages import BIN, ROOT, Stage, all_stages
 
 LOGS = ROOT / "build" / "logs"
 LINES_SHOWN_OF_A_FAILURE = 60
+COMMANDS_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,21 @@ def run_command(command: list[str], stage: Stage) -> tuple[int, str]:
     return code, output.decode("utf-8", "replace") + note
 
 
+def outputs_of(stage: Stage) -> Iterator[tuple[list[str], tuple[int, str]]]:
+    """Each command with its exit code and output, in their order; tests of simulations run two at a time."""
+    if not stage.is_parallel:
+        yield from ((command, run_command(command, stage)) for command in stage.commands)
+        return
+    with ThreadPoolExecutor(max_workers=COMMANDS_AT_ONCE) as pool:
+        yield from zip(stage.commands, pool.map(lambda command: run_command(command, stage), stage.commands), strict=True)
+
+
 def run_stage(stage: Stage) -> Outcome:
     """Runs the commands (a build stops at its first failure) and counts; silence or a bad exit code is a failure too."""
     start = time.monotonic()
     passed = failed = 0
     text = ""
-    for command in stage.commands:
-        code, output = run_command(command, stage)
+    for command, (code, output) in outputs_of(stage):
         text += f"$ {' '.join(command)[:300]}\n{output}"
         command_passed, command_failed = count_tests(stage.count, output)
         if stage.count == "command":

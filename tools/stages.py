@@ -30,6 +30,7 @@ class Stage:
     after: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     timeout_s: int = 1800
+    is_parallel: bool = False  # commands that share nothing: simulations, fuzzers
 
 
 def files(pattern: str) -> list[str]:
@@ -78,10 +79,11 @@ def release_stages(fast: bool) -> list[Stage]:
     for folder, name in (("sim", "power cuts"), ("crash", "kill -9")):
         commands = [[program] for program in programs(folder, "release")]
         if commands:
-            stages.append(Stage(name, commands, "plain", "build release"))
+            stages.append(Stage(name, commands, "plain", "build release", is_parallel=folder == "sim"))
     cluster = "build/release/bin/cluster_sim_faults"
+    parts = [[cluster, "--seed-first", str(first), "--seed-count", "250"] for first in range(1, 1001, 250)]
     if files("tests/cluster_sim/faults.cpp"):
-        stages.append(Stage("simulated clusters", [[cluster, "--seed-count", "1000"]], "plain", "build release"))
+        stages.append(Stage("simulated clusters", parts, "plain", "build release", is_parallel=True))
         stages.append(Stage("branches in clusters", [["build/release/bin/cluster_sim_branches"]], "plain", "build release"))
         stages.append(Stage("damaged disks in clusters", [["build/release/bin/cluster_sim_flips"]], "plain", "build release"))
     return stages
@@ -94,13 +96,14 @@ def sanitizer_stages() -> list[Stage]:
     stages.append(Stage("unit, asan + ubsan", [["build/asan-ubsan/bin/unit_tests"]], "doctest", asan, environment))
     sim = [[program] for program in programs("sim", "asan-ubsan")]
     if sim:
-        stages.append(Stage("power cuts, asan + ubsan", sim, "plain", asan, environment))
+        stages.append(Stage("power cuts, asan + ubsan", sim, "plain", asan, environment, is_parallel=True))
     if files("tests/cluster_sim/faults.cpp"):
-        simulated = [["build/asan-ubsan/bin/cluster_sim_faults", "--seed-count", "25"]]
-        stages.append(Stage("simulated clusters, asan + ubsan", simulated, "plain", asan, environment))
+        program = "build/asan-ubsan/bin/cluster_sim_faults"
+        simulated = [[program, "--seed-first", first, "--seed-count", "13"] for first in ("1", "14")]
+        stages.append(Stage("simulated clusters, asan + ubsan", simulated, "plain", asan, environment, is_parallel=True))
     fuzz = [fuzz_command(program, ["-seed=1", f"-runs={FUZZ_RUNS}"]) for program in fuzzers("asan-ubsan")]
     if fuzz:
-        stages.append(Stage("fuzz, asan + ubsan", fuzz, "command", asan, environment))
+        stages.append(Stage("fuzz, asan + ubsan", fuzz, "command", asan, environment, is_parallel=True))
     stages.append(build("tsan"))
     unit = [*without_address_randomization(), "build/tsan/bin/unit_tests"]
     stages.append(Stage("unit, tsan", [unit], "doctest", tsan, environment))
