@@ -15,7 +15,8 @@ constexpr std::size_t part_bytes = std::size_t{1} << 20;
 constexpr std::size_t snapshot_bytes_max = std::size_t{64} << 20;
 constexpr std::uint64_t part_retry_ns = 1'000'000'000;
 constexpr std::uint64_t silent_ns = 4'000'000'000;  ///< without a request for a part: the snapshot is sent again
-constexpr int part_tries_max = 30;
+constexpr int part_tries_max = 10;
+constexpr std::uint64_t no_such_file = ~std::uint64_t{0};  ///< as a file's size
 
 /// The two halves of a snapshot's data.
 struct SnapshotData {
@@ -128,7 +129,12 @@ void ClusterNode::receive_snapshot(Replica& replica, cluster::MemberId from, con
         replica.raft->step(bytes);
         return pump(replica);
     }
-    if (arrival_ || replica.is_applying || message.snapshot_index <= replica.applied) return;  // the leader sends it again
+    if (replica.is_applying || message.snapshot_index <= replica.applied) return;  // the leader sends it again
+    if (arrival_) {
+        // A newer one of the same group goes before: what the older one names may be there no longer.
+        const bool is_newer = arrival_->group == replica.id && message.snapshot_index > arrival_->index;
+        if (!is_newer || arrival_->is_writing) return;
+    }
     const auto data = parse_data(message.snapshot_data);
     if (!data) {
         ++counters_.refused_messages;
@@ -142,6 +148,7 @@ void ClusterNode::receive_snapshot(Replica& replica, cluster::MemberId from, con
     arrival_ = std::make_unique<Arrival>();
     arrival_->group = replica.id;
     arrival_->from = from;
+    arrival_->index = message.snapshot_index;
     arrival_->keep = std::move(keep);
     arrival_->message = bytes;
     arrival_->files.assign(missing->begin(), missing->end());
@@ -173,16 +180,14 @@ void ClusterNode::receive_file_request(cluster::MemberId from, cluster::GroupId 
         [this, part, file, offset] {
             std::uint64_t file_bytes = 0;
             const auto read = database_->read_file_part(file, offset, part_bytes, file_bytes);
-            if (!read.ok()) return;
             codec::Writer out;
             out.raw(file);
             out.number(offset);
-            out.number(file_bytes);
-            out.raw(*read);
+            out.number(read.ok() ? file_bytes : no_such_file);
+            if (read.ok()) out.raw(*read);
             *part = std::move(out.bytes());
         },
         [this, part, from, group] {
-            if (part->empty()) return;
             send_peer(from, static_cast<std::uint8_t>(PeerType::file_part), group, ports::Channel::bulk, *part);
         });
 }
@@ -195,7 +200,11 @@ void ClusterNode::receive_file_part(std::shared_ptr<const void> keep, ByteView b
     const ByteView content = in.view(in.left());
     const bool is_expected = arrival_ && !arrival_->files.empty() && arrival_->files.front() == file &&
                              arrival_->offset == offset && !arrival_->is_writing;
-    if (!in.ok() || !is_expected || (content.empty() && file_bytes > 0)) return;
+    if (!in.ok() || !is_expected) return;
+    if (content.empty() && file_bytes > 0) {  // merged away there: only a fresh snapshot names files that can be had
+        if (file_bytes == no_such_file) finish_arrival(false);
+        return;
+    }
     arrival_->is_writing = true;
     arrival_->tries = 0;
     auto written = std::make_shared<Result<void>>();

@@ -94,6 +94,7 @@ struct Retained {
 struct Arrival {
     cluster::GroupId group = 0;
     cluster::MemberId from = 0;
+    std::uint64_t index = 0;  ///< of the snapshot
     std::shared_ptr<const void> keep;
     ByteView message;
     std::deque<Hash> files;

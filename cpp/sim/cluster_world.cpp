@@ -328,6 +328,7 @@ void ClusterWorld::rot(std::uint32_t index) {
 
 bool ClusterWorld::is_rotten(std::uint32_t node) const { return nodes_[node]->is_rotten; }
 void ClusterWorld::set_format(std::uint32_t node, std::uint32_t format) { nodes_[node]->format = format; }
+std::uint32_t ClusterWorld::format(std::uint32_t node) const { return nodes_[node]->format; }
 
 void ClusterWorld::pause(std::uint32_t node, std::uint64_t duration_ns) {
     nodes_[node]->paused_until_ns = now_ns_ + duration_ns;

@@ -73,6 +73,7 @@ class ClusterWorld {
     [[nodiscard]] std::uint64_t branches_kept() const noexcept { return branches_kept_; }
     /// Speaks an older format from its next start on.
     void set_format(std::uint32_t node, std::uint32_t format);
+    [[nodiscard]] std::uint32_t format(std::uint32_t node) const;
     /// The error with which a node could not start; empty = none did.
     [[nodiscard]] const std::string& broken() const noexcept { return broken_; }
 

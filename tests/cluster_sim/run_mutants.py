@@ -16,8 +16,8 @@ SEEDS = 60
 PROGRAMS = ("cluster_sim_faults",)
 
 
-def planted(name: str, file: str, search: str, replace: str, *more: tuple[str, str]) -> Mutant:
-    return Mutant(name, file, search, replace, PROGRAMS, more, SEEDS)
+def planted(name: str, file: str, search: str, replace: str, *more: tuple[str, str], seeds: int = SEEDS) -> Mutant:
+    return Mutant(name, file, search, replace, PROGRAMS, more, seeds)
 
 
 def planted_branch(name: str, file: str, search: str, replace: str, *more: tuple[str, str]) -> Mutant:
@@ -144,8 +144,8 @@ MUTANTS = [
     planted(
         "a snapshot is installed without what it says of batches",
         "node/cluster_snapshots.cpp",
-        "const auto flushed = database_->flush(name);",
-        "const Result<void> flushed;",
+        "if (done != replica.done.end() && done->second.index <= index) batches.push_back(done->second);",
+        "",
     ),
     planted(
         "a replica applies every batch but one in a hundred",
@@ -200,6 +200,7 @@ MUTANTS = [
         "node/cluster_node.cpp",
         "state.entries.resize(entry.index - state.truncated_index - 1);",
         "if (entry.index <= last) continue;",
+        seeds=400,
     ),
     planted(
         "a truncated log forgets its members",
