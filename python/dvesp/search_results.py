@@ -156,7 +156,7 @@ class BatchSearchResult(Tabular):
     """Answer of ``search_batch``: ``q`` queries, ``k = top_k`` places each; ``batch[i]`` is query i's `SearchResult`.
 
     Attributes:
-        ids: ``[q][k]`` lists; short rows end in None.
+        ids: ``[q][k]`` lists of str, made at the first look; short rows end in None.
         distances: float32 ``[q, k]``; short rows end in inf. Shares the native buffer.
         vectors: float32 ``[q, k, d]``, zeros where there is no match; None with ``include_vectors=False``. Shares the
             buffer.
@@ -164,43 +164,53 @@ class BatchSearchResult(Tabular):
         metrics: of the whole batch.
     """
 
-    __slots__ = ("_metadata", "_reply", "distances", "ids", "metrics", "vectors")
+    __slots__ = ("_ids", "_metadata", "_reply", "distances", "metrics", "vectors")
 
     def __init__(
         self,
-        ids: list[list[str | None]],
+        ids: list[list[str | None]] | None,
         distances: NDArray[np.float32],
         vectors: NDArray[np.float32] | None,
         metadata: list[list[dict[str, Any] | None]] | None,
         metrics: Metrics,
     ) -> None:
-        self.ids, self.distances, self.vectors, self.metrics = ids, distances, vectors, metrics
+        self._ids, self.distances, self.vectors, self.metrics = ids, distances, vectors, metrics
         self._metadata = metadata
         self._reply: _native.SearchReply | None = None
 
     @classmethod
     def from_reply(cls, reply: _native.SearchReply, metrics: Metrics) -> BatchSearchResult:
-        """A result over a native reply; arrays are taken as they are, rows of ids are padded to ``k``."""
-        distances = reply.distances
-        place_count = distances.shape[1]
-        ids: list[list[str | None]] = [[*row, *[None] * (place_count - len(row))] for row in reply.ids]
-        result = cls(ids, distances, reply.vectors, None, metrics)
+        """A result over a native reply, whose arrays are taken as they are; ids and metadata wait to be looked at."""
+        result = cls(None, reply.distances, reply.vectors, None, metrics)
         result._reply = reply
         return result
+
+    @property
+    def ids(self) -> list[list[str | None]]:
+        """``[q][k]`` lists of str, None beyond the last match of a query."""
+        ids = self._ids
+        if ids is None:
+            ids = self._ids = self._padded([] if self._reply is None else self._reply.ids)
+        return ids
 
     @property
     def metadata(self) -> list[list[dict[str, Any] | None]]:
         """``[q][k]`` lists of dict or None, None beyond the last match of a query."""
         decoded = self._metadata
         if decoded is None:
-            reply = self._reply
-            rows = [] if reply is None else reply.metadata
-            place_count = self.distances.shape[1]
-            decoded = self._metadata = [[*row, *[None] * (place_count - len(row))] for row in rows]
+            decoded = self._metadata = self._padded([] if self._reply is None else self._reply.metadata)
         return decoded
 
+    def _padded(self, rows: list[Any]) -> list[Any]:
+        """The rows, each at its full length ``k``."""
+        place_count = self.distances.shape[1]
+        for row in rows:
+            if len(row) < place_count:
+                row.extend([None] * (place_count - len(row)))
+        return rows
+
     def __len__(self) -> int:
-        return len(self.ids)
+        return int(self.distances.shape[0])
 
     def __getitem__(self, query_index: int) -> SearchResult:
         """The matches of one query, without the padding; its ``metrics`` are the batch's."""

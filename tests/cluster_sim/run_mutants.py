@@ -200,7 +200,6 @@ MUTANTS = [
         "node/cluster_node.cpp",
         "state.entries.resize(entry.index - state.truncated_index - 1);",
         "if (entry.index <= last) continue;",
-        seeds=400,
     ),
     planted(
         "a truncated log forgets its members",
