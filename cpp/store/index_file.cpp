@@ -187,6 +187,15 @@ Result<index::WalkCoding> IndexFile::walk_coding() const {
     return index::WalkCoding(metric_, walk_bits_, {numbers.begin(), steps}, {steps, numbers.end()});
 }
 
+void IndexFile::prepare() const {
+    if (is_prepared_.exchange(true)) return;
+    if (is_graph()) {
+        static_cast<void>(graph().ok());
+    } else {
+        static_cast<void>(ivf().ok());
+    }
+}
+
 Result<std::shared_ptr<const LoadedGraph>> IndexFile::graph() const {
     DVESP_ASSERT(is_graph());
     const std::scoped_lock lock(load_mutex_);

@@ -2,6 +2,7 @@
 /// Bytes: docs/formats/segment.md, index files. It is derived data: losing it costs time, never rows.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -57,6 +58,9 @@ class IndexFile {
     [[nodiscard]] Result<std::shared_ptr<const LoadedGraph>> graph() const;
     /// The lists, likewise.
     [[nodiscard]] Result<std::shared_ptr<const LoadedIvf>> ivf() const;
+    /// Loads what searches need, so that the first one does not wait; once. Damage is reported where the index is used.
+    void prepare() const;
+    [[nodiscard]] bool is_prepared() const noexcept { return is_prepared_; }
     /// Of an inverted file, float32 [lists, dimension]: where the next one may start from. @errors corruption
     [[nodiscard]] Result<std::span<const float>> centroids() const;
     [[nodiscard]] const std::vector<index::CalibrationPoint>& calibration() const noexcept { return calibration_; }
@@ -80,6 +84,7 @@ class IndexFile {
     std::uint32_t walk_bits_ = 0;
     std::uint32_t rows_ = 0;
     std::uint32_t dimension_ = 0;
+    mutable std::atomic<bool> is_prepared_{false};
     mutable std::mutex load_mutex_;  ///< guards what follows; held while it is loaded
     mutable std::shared_ptr<const LoadedGraph> graph_;
     mutable std::shared_ptr<const LoadedIvf> ivf_;

@@ -111,6 +111,8 @@ bool Maintenance::has_work(Lane lane) {
         if (!pick_merge(*collection).empty()) return true;
         for (const IndexedSegment& segment : snapshot->segments) {
             if (is_settled(segment) && missing_index(*collection, segment)) return true;
+            const auto is_prepared = [](const auto& file) { return file->is_prepared(); };
+            if (!std::all_of(segment.indexes.begin(), segment.indexes.end(), is_prepared)) return true;
         }
     }
     return false;

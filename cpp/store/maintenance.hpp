@@ -47,6 +47,7 @@ class Maintenance {
     bool has_work(Lane lane);
     Result<void> seal_work();
     Result<void> build_work();
+    void prepare_indexes();
     /// The collection's unsealed rows keep the oldest log file, and the log is too large.
     [[nodiscard]] bool pins_log(const Collection& collection) const;
     void freeze_pinning_heads();

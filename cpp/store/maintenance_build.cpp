@@ -113,12 +113,7 @@ Result<std::shared_ptr<IndexFile>> Maintenance::build_index(const Collection& co
     DVESP_ASSIGN(auto file,
                  IndexFile::open(*database_.ports_.files, written.hash, segment.file(), segment.rows(), config.dimension));
     segment.checked_file().release();  // building read all of it; searches need a small part
-    // The first search shall not wait for the copy; damage is reported where the graph is used.
-    if (file->is_graph()) {
-        static_cast<void>(file->graph().ok());
-    } else {
-        static_cast<void>(file->ivf().ok());
-    }
+    file->prepare();
     return file;
 }
 
@@ -193,9 +188,22 @@ Result<void> Maintenance::merge(Collection& collection, const std::vector<Indexe
     return publish_segment(collection, replaced, built->new_rows, {std::move(segment), std::move(*indexes), generation}, {});
 }
 
+/// After opening, so that the first search does not wait.
+void Maintenance::prepare_indexes() {
+    for (const auto& collection : collections()) {
+        const auto snapshot = collection->snapshot();
+        for (const IndexedSegment& segment : snapshot->segments) {
+            for (const auto& file : segment.indexes) {
+                if (!database_.closed_) file->prepare();
+            }
+        }
+    }
+}
+
 Result<void> Maintenance::build_work() {
     const std::scoped_lock lock(build_mutex_);
     TaskRunner& runner = database_.ports_.executor->background();
+    prepare_indexes();
     for (const auto& collection : collections()) {
         for (auto inputs = pick_merge(*collection); !inputs.empty() && !collection->dropped; inputs = pick_merge(*collection)) {
             DVESP_TRY(merge(*collection, inputs, runner));
