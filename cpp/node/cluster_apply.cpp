@@ -65,6 +65,15 @@ void ClusterNode::drop_group(cluster::GroupId id) {
     LogItem item;
     item.record = std::make_unique<cluster::NodeRecord>();
     item.record->dropped.push_back(id);
+    // Whoever reads this record knows that the group's end is committed: else a restart would make the group anew from the
+    // topology's log, empty and without a memory of its votes, until it learned the end again.
+    if (const auto topology = replicas_.find(cluster::topology_group); topology != replicas_.end()) {
+        cluster::GroupRecord known;
+        known.group = cluster::topology_group;
+        topology->second->hard.commit = std::max(topology->second->hard.commit, topology->second->raft->status().commit);
+        known.hard = topology->second->hard;
+        item.record->groups.push_back(std::move(known));
+    }
     log(std::move(item));
 }
 

@@ -16,8 +16,8 @@ SEEDS = 60
 PROGRAMS = ("cluster_sim_faults",)
 
 
-def planted(name: str, file: str, search: str, replace: str, *more: tuple[str, str], seeds: int = SEEDS) -> Mutant:
-    return Mutant(name, file, search, replace, PROGRAMS, more, seeds)
+def planted(name: str, file: str, search: str, replace: str, *more: tuple[str, str]) -> Mutant:
+    return Mutant(name, file, search, replace, PROGRAMS, more, SEEDS)
 
 
 def planted_branch(name: str, file: str, search: str, replace: str, *more: tuple[str, str]) -> Mutant:
@@ -213,6 +213,26 @@ MUTANTS = [
         "if (is_whole && target != replicas_.end() && target->second->is_applying) {",
         "if (false) {",
         ("if (arrival_ || replica.is_applying || ", "if (arrival_ || "),
+    ),
+    planted(
+        "a restart forgets that a group has ended",
+        "node/cluster_apply.cpp",
+        "        item.record->groups.push_back(std::move(known));\n",
+        "",
+    ),
+    planted(
+        "a waiting replica never takes a newer snapshot",
+        "node/cluster_snapshots.cpp",
+        "const bool is_newer = arrival_->group == replica.id && message.snapshot_index > arrival_->index;",
+        "const bool is_newer = false;",
+        ("if (file_bytes == no_such_file) finish_arrival(false);", ""),
+        ("constexpr int part_tries_max = 10;", "constexpr int part_tries_max = 100;"),
+    ),
+    planted(
+        "a leader that has just started gives rows without their batches",
+        "node/cluster_snapshots.cpp",
+        "if (const auto batch = cluster::parse_entry(entry.data)) batches.push_back(",
+        "if (const auto batch = cluster::parse_entry(entry.data); false) batches.push_back(",
     ),
     planted_branch(
         "payloads without an entry are thrown away",

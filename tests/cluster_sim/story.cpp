@@ -15,6 +15,7 @@ constexpr std::uint64_t ns_per_ms = 1'000'000;
 constexpr std::uint64_t story_ms = 60'000, start_ms = 3'000, peace_ms = 20'000;
 constexpr std::uint64_t disk_bytes = std::uint64_t{1} << 40;
 constexpr std::uint64_t probe_ms = 8'000;  ///< before the end: everything works again
+constexpr std::uint64_t watch_ms = 250;
 constexpr int clients = 4;
 
 sim::ClusterOptions draw_options(Prng& prng) {
@@ -64,6 +65,7 @@ std::string Story::run() {
         });
     }
     schedule_fault();
+    watch_logs();
     world_.run_until((start_ms + story_ms) * ns_per_ms);
     is_over_ = true;
     make_peace();
@@ -89,6 +91,23 @@ void Story::schedule_fault() {
         fault();
         schedule_fault();
     });
+}
+
+/// State machine safety (Raft, figure 3): nobody applies another entry at an index.
+void Story::watch_logs() {
+    for (std::uint32_t node = 0; node < options_.nodes; ++node) {
+        if (!world_.is_up(node)) continue;
+        for (const auto& [id, replica] : world_.node(node)->replicas()) {
+            for (const cluster::RaftEntry& entry : replica->entries) {
+                if (entry.index > replica->applied) break;
+                const cluster::RaftEntry& first = applied_.try_emplace({id, entry.index}, entry).first->second;
+                if (first.term == entry.term && first.data == entry.data) continue;
+                note_violation("node " + std::to_string(node) + " applied another entry at index " +
+                               std::to_string(entry.index) + " of group " + std::to_string(id));
+            }
+        }
+    }
+    world_.after(watch_ms * ns_per_ms, [this] { watch_logs(); });
 }
 
 void Story::down(std::uint32_t node, sim::ClusterWorld::Death death) {

@@ -56,6 +56,7 @@ class Story {
     void probe();
     [[nodiscard]] bool is_calm() const;
 
+    void watch_logs();
     std::string check();
     std::string check_rows();
     std::string check_replicas();
@@ -81,7 +82,9 @@ class Story {
     std::set<std::string> kept_;                             ///< rows whose insert was acknowledged
     std::set<std::string> kept_by_one_;                      ///< rows whose insert was acknowledged at ONE
     std::set<std::string> deleted_;                          ///< rows whose delete was acknowledged
-    std::set<std::string> doubtful_;                         ///< rows whose delete may have happened
+    /// What was applied at each (group, index), by whoever was seen first.
+    std::map<std::pair<std::uint64_t, std::uint64_t>, cluster::RaftEntry> applied_;
+    std::set<std::string> doubtful_;  ///< rows whose delete may have happened
 };
 
 }  // namespace dvesp::test
