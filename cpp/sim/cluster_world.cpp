@@ -236,7 +236,8 @@ void ClusterWorld::start(std::uint32_t index) {
         target.disk->end_process();
         if (opened.error().code == ErrorCode::corruption && target.is_rotten) return set_aside(index);
         // What a disk refuses for a moment is tried again, as a supervisor would; anything else no node should ever say.
-        if (opened.error().code != ErrorCode::io_failed) broken_ = options.address + ": " + opened.error().message;
+        const bool may_pass = opened.error().code == ErrorCode::io_failed || opened.error().code == ErrorCode::storage_full;
+        if (!may_pass) broken_ = options.address + ": " + opened.error().message;
         return start_later(index);
     }
     target.node = std::move(*opened);
