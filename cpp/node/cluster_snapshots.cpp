@@ -129,7 +129,11 @@ void ClusterNode::receive_snapshot(Replica& replica, cluster::MemberId from, con
         replica.raft->step(bytes);
         return pump(replica);
     }
-    if (replica.is_applying || message.snapshot_index <= replica.applied) return;  // the leader sends it again
+    if (message.snapshot_index <= replica.applied) {
+        replica.raft->step(bytes);  // Raft answers how far this replica is; the leader may have missed that
+        return pump(replica);
+    }
+    if (replica.is_applying) return;  // the leader sends it again
     if (arrival_) {
         // A newer one of the same group goes before: what the older one names may be there no longer.
         const bool is_newer = arrival_->group == replica.id && message.snapshot_index > arrival_->index;
