@@ -95,13 +95,12 @@ Result<bool> AuditLog::write_out() {
     codec::append_audit_record(bytes, codec::AuditRecordType::checkpoint, bytes_of(codec::encode_note(note)));
     auto written = append(std::move(bytes));
     if (written.ok()) written = sync();
-    const std::scoped_lock lock(mutex_);
-    if (!written.ok()) {
-        failure_ = written.error();
-        return written.error();
+    {
+        const std::scoped_lock lock(mutex_);
+        failure_ = written.ok() ? std::nullopt : std::optional(written.error());
+        if (!written.ok()) return written.error();
+        buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(entries.size()));
     }
-    failure_.reset();
-    buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(entries.size()));
     state_.tree = std::move(tree);
     state_.last = std::move(note);
     state_.since.insert(state_.since.end(), leaves.begin(), leaves.end());
@@ -116,13 +115,14 @@ Result<void> AuditLog::append(std::vector<std::uint8_t> bytes) {
     written_end_ = std::max(written_end_, end);
     bytes.resize(written_end_ - state_.end);  // what a failed attempt left behind becomes zeros, which end a log
     auto written = file_->write(state_.end, bytes);
-    state_.end = written.ok() ? end : state_.marks.newest->bytes;
+    state_.end = written.ok() ? end : durable_end_;
     return written;
 }
 
 Result<void> AuditLog::sync() {
     auto synced = file_->sync();
-    if (!synced.ok()) state_.end = state_.marks.newest->bytes;
+    if (synced.ok()) durable_end_ = state_.end;
+    if (!synced.ok()) state_.end = durable_end_;
     return synced;
 }
 

@@ -110,6 +110,7 @@ class AuditLog : public std::enable_shared_from_this<AuditLog> {
     std::mutex io_mutex_;  ///< guards what follows
     std::unique_ptr<ports::File> file_;
     AuditState state_;
+    std::uint64_t durable_end_ = 0;  ///< where the file ended at the last sync: never written over
     std::uint64_t written_end_ = 0;  ///< no attempt wrote behind it
     std::uint64_t shown_size_ = 0;   ///< of the last checkpoint that the devices saw
     std::uint64_t shown_ns_ = 0;

@@ -61,8 +61,9 @@ Result<void> AuditLog::recover() {
                                                "store begins a new one, which says so");
     }
     written_end_ = std::max(state_.file_bytes, state_.end);
+    durable_end_ = state_.end;
     if (state_.end == durable.bytes && state_.file_bytes == state_.end) return {};
-    is_settled_ = false;  // whole records that were not known to be durable stay
+    is_settled_ = false;  // whole records that were not known to be durable stay, and are durable behind this
     return cut_tail(state_.end, state_.file_bytes);
 }
 

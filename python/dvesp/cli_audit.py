@@ -31,7 +31,11 @@ def add_commands(commands: Commands) -> None:
     verify = audit.add("verify", _verify, "Check every entry, the tree, every signature, and what devices remember.", example)
     _add_path(verify)
     verify.add_argument(
-        "--device", action="append", default=[], metavar="DIR", help="a device to ask; without any, nobody is: say whom you trust"
+        "--device",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a device to ask; without any, nobody is: say whom you trust",
     )
     verify.add_argument(
         "--accept-restart", action="store_true", help="an earlier log that this one admits to be lost is no failure"
@@ -139,7 +143,6 @@ def _print_rows(rows: list[tuple[Any, ...]], as_json: bool) -> None:
             continue
         about = f"device {entry['device']}" if "device" in entry else f"collection {entry['collection']}"
         touched = entry["touched"][:16] if entry["touched"].strip("0") else "-"
-        print(
-            f"{entry['index']:>8}  {entry['time']}  {entry['kind']:<8}  {about:<14}  {entry['count']:>8}  {touched}  {entry['actor']}"
-        )
+        words = (entry["time"], f"{entry['kind']:<8}", f"{about:<14}", f"{entry['count']:>8}", f"{touched:<16}", entry["actor"])
+        print(f"{entry['index']:>8}", *words, sep="  ")
     sys.stdout.flush()
