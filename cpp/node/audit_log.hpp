@@ -89,6 +89,7 @@ class AuditLog : public std::enable_shared_from_this<AuditLog> {
     Result<void> finish();
 
     void visit_witnesses(bool is_cosigning);
+    std::optional<sealed::WitnessMemory> recall(std::size_t device);
     void meet(std::size_t device, sealed::WitnessMemory& memory);
     Result<std::optional<codec::NoteSignature>> show(std::size_t device, sealed::WitnessMemory& memory);
     Result<codec::Proof> proof_from(std::uint64_t size);
@@ -110,6 +111,7 @@ class AuditLog : public std::enable_shared_from_this<AuditLog> {
     std::mutex io_mutex_;  ///< guards what follows
     std::unique_ptr<ports::File> file_;
     AuditState state_;
+    std::set<std::size_t> missed_;   ///< devices that joined and remembered nothing at the last visit
     std::uint64_t durable_end_ = 0;  ///< where the file ended at the last sync: never written over
     std::uint64_t written_end_ = 0;  ///< no attempt wrote behind it
     std::uint64_t shown_size_ = 0;   ///< of the last checkpoint that the devices saw

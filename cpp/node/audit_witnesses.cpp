@@ -33,22 +33,15 @@ void AuditLog::visit_witnesses(bool is_cosigning) {
     std::uint64_t least = state_.tree.size();
     for (std::size_t device = 0; device < present.size(); ++device) {
         if (!present[device]) continue;
-        sealed::WitnessMemory memory;
-        const auto bytes = witnesses_->memory(device);
-        auto parsed = bytes ? sealed::parse_witness(*bytes) : fail(ErrorCode::corruption, "");
-        if (parsed.ok()) {
-            memory = std::move(*parsed);
-        } else {  // it is new, or lost what it knew: its new key in the log says so
-            ports_.random->fill(memory.seed.bytes());
-            if (!witnesses_->remember(device, sealed::encode_witness(memory).bytes()).ok()) continue;
-        }
-        meet(device, memory);
+        auto memory = recall(device);
+        if (!memory) continue;
+        meet(device, *memory);
         if (!is_cosigning) continue;
-        const auto line = show(device, memory);
+        const auto line = show(device, *memory);
         if (line.ok() && *line && cosigned.signatures.size() < codec::note_signatures_max) {
             cosigned.signatures.push_back(**line);
         }
-        const auto* known = memory.find(state_.header);
+        const auto* known = memory->find(state_.header);
         if (known != nullptr && line.ok()) least = std::min(least, known->note.checkpoint.size);
     }
     if (!is_cosigning) return;
@@ -64,6 +57,23 @@ void AuditLog::visit_witnesses(bool is_cosigning) {
     codec::append_audit_record(record, codec::AuditRecordType::cosigned, bytes_of(codec::encode_note(cosigned)));
     // Only a copy for readers without the devices: what matters is durable on those.
     static_cast<void>(append(std::move(record)).ok());
+}
+
+/// What a device remembers. One that is new, or lost what it knew, gets a key: its joining in the log says so.
+std::optional<sealed::WitnessMemory> AuditLog::recall(std::size_t device) {
+    const auto bytes = witnesses_->memory(device);
+    auto parsed = bytes ? sealed::parse_witness(*bytes) : fail(ErrorCode::corruption, "");
+    if (parsed.ok()) {
+        missed_.erase(device);
+        return std::move(*parsed);
+    }
+    // A disk that failed to read once must not cost what the device remembers.
+    const bool has_joined = !state_.joined[static_cast<std::uint32_t>(device + 1)].empty();
+    if (has_joined && missed_.insert(device).second) return std::nullopt;
+    sealed::WitnessMemory memory;
+    ports_.random->fill(memory.seed.bytes());
+    if (!witnesses_->remember(device, sealed::encode_witness(memory).bytes()).ok()) return std::nullopt;
+    return memory;
 }
 
 /// Entries that say with which key a device cosigns, and which other logs of this store it remembers.
