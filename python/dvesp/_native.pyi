@@ -266,7 +266,7 @@ def audit_read(
 
 def audit_verify(directory: str, devices: collections.abc.Sequence[str]) -> dict[str, typing.Any]:
     """
-    Checks the audit log in a directory, and what device directories remember of it; a dict[str, typing.Any] with its problems.
+    Checks the audit log in a directory, and what device directories remember of it; what was found, problems first of all.
     """
 
 def error_table() -> list[typing.Any]:
