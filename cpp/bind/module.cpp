@@ -1,6 +1,7 @@
 /// bind/module.cpp - the native module's table of contents.
 #include <pybind11/stl.h>
 
+#include "bind/audit.hpp"
 #include "bind/certificates.hpp"
 #include "bind/errors.hpp"
 #include "bind/remote.hpp"
@@ -80,6 +81,7 @@ PYBIND11_MODULE(_native, module) {
     dvesp::bind::PyStore::define(module);
     dvesp::bind::PyRemoteStore::define(module);
     dvesp::bind::define_certificates(module);
+    dvesp::bind::define_audit(module);
     module.def(
         "instruction_set", [] { return dvesp::kernels::best().name; }, "The kernels that this CPU runs.");
     module.def("vector_bytes_copied", &dvesp::store::vector_bytes_copied,

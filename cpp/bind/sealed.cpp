@@ -50,6 +50,18 @@ Result<std::vector<sealed::OpenedRecord>> fetch_locations(node::EmbeddedStore& s
     return store.sealed()->fetch(collection, rows);
 }
 
+Result<void> audit_locations(node::EmbeddedStore& store, codec::AuditKind kind, const store::Collection& collection,
+                             std::span<const store::Location> locations) {
+    if (store.sealed() == nullptr) return {};
+    std::vector<sealed::RecordSalt> salts;
+    salts.reserve(locations.size());
+    for (const store::Location& location : locations) {
+        DVESP_ASSIGN(const auto row, node::SealedStore::row_of(location));
+        salts.push_back(row.salt);
+    }
+    return store.sealed()->audit_read(kind, collection, locations.size(), salts);
+}
+
 py::dict report_of(const node::SealedReport& report) {
     py::dict out;
     out["devices"] = report.promise.devices;

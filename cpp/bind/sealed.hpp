@@ -23,6 +23,10 @@ struct WriteOutcome {
                                                                         const store::Collection& collection,
                                                                         std::span<const store::Location> locations);
 
+/// An entry of the audit log for rows that are about to be handed out; none in a plain store. @errors as audit_read
+[[nodiscard]] Result<void> audit_locations(node::EmbeddedStore& store, codec::AuditKind kind,
+                                           const store::Collection& collection, std::span<const store::Location> locations);
+
 [[nodiscard]] pybind11::dict report_of(const node::SealedReport& report);
 
 }  // namespace dvesp::bind

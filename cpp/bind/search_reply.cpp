@@ -59,12 +59,16 @@ Result<std::shared_ptr<SearchReply>> SearchReply::run(node::EmbeddedStore& store
     reply->metadata_.resize(asked.count);
     std::mutex error_mutex;
     Result<void> outcome;
+    std::vector<std::vector<store::Location>> found(store.sealed() != nullptr ? asked.count : 0);  // for the audit log
     const auto tile = [&](std::size_t number) {
         const std::size_t first = number * store::tile_queries;
         std::vector<std::vector<store::Hit>> hits(std::min(store::tile_queries, asked.count - first));
         Result<void> done = search->search(asked.queries + first * asked.dimension, hits);
         for (std::size_t index = 0; index < hits.size() && done.ok(); ++index) done = reply->fill(first + index, hits[index]);
         if (done.ok() && store.sealed() != nullptr) done = reply->unseal(store, *collection, first, hits);
+        for (std::size_t index = 0; index < hits.size() && store.sealed() != nullptr; ++index) {
+            for (const store::Hit& hit : hits[index]) found[first + index].push_back(hit.location);
+        }
         if (done.ok()) return;
         const std::scoped_lock lock(error_mutex);
         outcome = done;
@@ -76,6 +80,10 @@ Result<std::shared_ptr<SearchReply>> SearchReply::run(node::EmbeddedStore& store
         database.runner().run(tiles, tile);
     }
     if (!outcome.ok()) return outcome.error();
+    for (std::size_t query = 1; query < found.size(); ++query) {
+        found[0].insert(found[0].end(), found[query].begin(), found[query].end());
+    }
+    if (!found.empty()) DVESP_TRY(audit_locations(store, codec::AuditKind::search, *collection, found[0]));
     reply->time_ms_ = static_cast<double>(database.clock().monotonic_ns() - started_ns) / 1e6;
     return reply;
 }

@@ -250,7 +250,8 @@ py::tuple PyStore::get(const std::string& collection, const py::list& ids, std::
             positions.push_back(index);
             locations.push_back(*found);
         }
-        return unseal(*store_, *target, locations, rows, keep);
+        DVESP_TRY(unseal(*store_, *target, locations, rows, keep));
+        return audit_locations(*store_, codec::AuditKind::read, *target, locations);
     }));
     py::list metadata;
     py::list versions;
@@ -301,8 +302,13 @@ std::shared_ptr<PyCursor> PyStore::scroll(const std::string& collection, const s
     const store::OnDamage damage = on_damage == "skip" ? store::OnDamage::skip : store::OnDamage::raise;
     if (damage == store::OnDamage::raise) take(target->check_whole());
     std::shared_ptr<const void> pin = store_->sealed() != nullptr ? store_->sealed()->pin() : nullptr;
-    auto cursor = take(unlocked([&] {
-        return store::Cursor::open(target->snapshot(), parsed ? std::optional(*parsed) : std::nullopt, after_id, damage);
+    auto cursor = take(unlocked([&]() -> Result<std::unique_ptr<store::Cursor>> {
+        const auto snapshot = target->snapshot();
+        if (store_->sealed() != nullptr) {
+            DVESP_ASSIGN(const std::uint64_t rows, store::count_rows(*snapshot, nullptr));
+            DVESP_TRY(store_->sealed()->audit_read(codec::AuditKind::read, *target, rows, {}));
+        }
+        return store::Cursor::open(snapshot, parsed ? std::optional(*parsed) : std::nullopt, after_id, damage);
     }));
     return std::make_shared<PyCursor>(store_, std::move(cursor), target->config().dimension,
                                       static_cast<std::size_t>(batch_size), target, std::move(pin));
@@ -321,7 +327,8 @@ std::uint64_t PyStore::count(const std::string& collection, const std::optional<
 void PyStore::flush(const std::optional<std::string>& collection) {
     take(unlocked([&]() -> Result<void> {
         if (store_->sealed() != nullptr) DVESP_TRY(store_->sealed()->complete());
-        return database().flush(collection.value_or(""));
+        DVESP_TRY(database().flush(collection.value_or("")));
+        return store_->sealed() != nullptr ? store_->sealed()->flush_audit() : Result<void>();
     }));
 }
 

@@ -49,6 +49,8 @@ Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open_sealed(OwnedPorts por
     std::unique_ptr<EmbeddedStore> opened(new EmbeddedStore(std::move(ports)));
     sealed.random = opened->ports_.random.get();
     sealed.runner = opened->ports_.executor.get();
+    sealed.clock = opened->ports_.clock.get();
+    sealed.executor = opened->ports_.executor.get();
     DVESP_ASSIGN(opened->sealed_, SealedStore::open(std::move(sealed)));
     opened->ports_.files = opened->sealed_->index_files();
     const store::Ports borrowed{opened->ports_.files.get(), opened->ports_.clock.get(), opened->ports_.random.get(),

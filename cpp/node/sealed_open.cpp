@@ -6,6 +6,7 @@
 #include "base/sha256.hpp"
 #include "codec/byte_io.hpp"
 #include "crypto/sharing.hpp"
+#include "node/audit_log.hpp"
 #include "node/encrypting_files.hpp"
 #include "node/sealed_store.hpp"
 
@@ -104,7 +105,9 @@ bool any_choice(std::size_t count, std::size_t k, const Use& use) {
 
 }  // namespace
 
-SealedStore::~SealedStore() = default;
+SealedStore::~SealedStore() {
+    if (audit_) static_cast<void>(audit_->close().ok());  // its timer must not outlive the devices
+}
 
 Result<bool> SealedStore::is_at(ports::Files& files) { return files.exists(keys_path); }
 
@@ -131,6 +134,7 @@ Result<std::unique_ptr<SealedStore>> SealedStore::open(SealedOptions options) {
     DVESP_ASSIGN(store->name_key_, store->keys_->need("names", random));
     DVESP_ASSIGN(store->index_key_, store->keys_->need("index", random));
     for (const DeviceEntry& device : store->fleet_->record().devices) store->device_keys_.push_back(to_hex(device.id));
+    DVESP_TRY(store->start_audit(!is_there));
     return store;
 }
 
@@ -141,7 +145,7 @@ Result<void> SealedStore::create(ports::Files& files) {
     DVESP_TRY(sealed::check_plan(record.plan, devices));
     PortRandom random(*options_.random);
     DVESP_ASSIGN(keys_, sealed::KeyTable::create(options_.secret, random));
-    for (const char* name : {"names", "index", "share-wrap"}) DVESP_TRY(keys_->need(name, random));
+    for (const char* name : {"names", "index", "share-wrap", "audit"}) DVESP_TRY(keys_->need(name, random));
     record.store_id = keys_->store_id();
     for (const std::string& path : options_.device_paths) {
         DeviceEntry device;

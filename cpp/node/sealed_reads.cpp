@@ -3,6 +3,7 @@
 #include <cstring>
 #include <iterator>
 
+#include "node/audit_log.hpp"
 #include "node/sealed_store.hpp"
 
 namespace dvesp::node {
@@ -275,7 +276,9 @@ Result<SealedReport> SealedStore::report(const std::string& name) {
 
 Result<void> SealedStore::close() {
     if (!fleet_) return {};
-    return fleet_->close();
+    const auto recorded = audit_ ? audit_->close() : Result<void>();
+    const auto closed = fleet_->close();
+    return recorded.ok() ? closed : recorded;
 }
 
 }  // namespace dvesp::node

@@ -14,7 +14,10 @@
 #include <string>
 #include <vector>
 
+#include "codec/audit.hpp"
 #include "node/fleet.hpp"
+#include "ports/clock.hpp"
+#include "ports/executor.hpp"
 #include "ports/random.hpp"
 #include "sealed/delta.hpp"
 #include "sealed/fragment.hpp"
@@ -24,6 +27,8 @@
 
 namespace dvesp::node {
 
+class AuditLog;
+
 struct SealedOptions {
     std::string path;                       ///< of the store itself
     std::vector<std::string> device_paths;  ///< 2..255
@@ -31,7 +36,9 @@ struct SealedOptions {
     FilesAt files_at;
     ports::Random* random = nullptr;
     TaskRunner* runner = nullptr;
-    std::optional<sealed::Plan> plan;  ///< of a new store; nothing = what the planner says
+    ports::Clock* clock = nullptr;        ///< of the audit log, as the next
+    ports::Executor* executor = nullptr;  ///< not stopped before the store is closed
+    std::optional<sealed::Plan> plan;     ///< of a new store; nothing = what the planner says
 };
 
 /// What a collection promises now.
@@ -86,7 +93,16 @@ class SealedStore final : public store::CommitGuard {
     /// Makes missing fragments anew on devices that are here, and removes those that no row needs. @errors the first one met
     Result<void> complete();
     Result<SealedReport> report(const std::string& collection);
-    Result<std::vector<std::string>> verify() { return fleet_->verify(); }
+    /// Damages of the devices, and what they remember that the audit log does not.
+    Result<std::vector<std::string>> verify();
+
+    /// An entry of the audit log for rows that are about to be handed out. @param salts of the rows, empty for a scroll
+    /// @errors those of a disk that takes no entries    @cost about 1 us
+    Result<void> audit_read(codec::AuditKind kind, const store::Collection& collection, std::uint64_t count,
+                            std::span<const sealed::RecordSalt> salts);
+    /// Everything in the audit log is durable, signed, and cosigned by the devices that are here.
+    /// @errors integrity: a device remembers another history
+    Result<void> flush_audit();
 
     Result<void> before_append(std::span<store::GuardedFrame> frames) override;
     void after_append(std::span<const store::GuardedFrame> frames, bool is_written) override;
@@ -117,6 +133,10 @@ class SealedStore final : public store::CommitGuard {
     Result<void> place_devices(FleetRecord& record) const;
     void refresh_records();
     void take_newer_keys(ByteView known);
+
+    // ---- sealed_audit.cpp
+    Result<void> start_audit(bool has_new_keys);
+    void audit_writes(std::span<const store::GuardedFrame> frames);
 
     // ---- sealed_deltas.cpp
     Result<void> seal_delta(const store::GuardedFrame& frame, const Sealing& sealing, Batch& batch, Bytes& bytes);
@@ -168,6 +188,7 @@ class SealedStore final : public store::CommitGuard {
     SealedOptions options_;
     std::unique_ptr<Fleet> fleet_;
     std::optional<sealed::KeyTable> keys_;
+    std::shared_ptr<AuditLog> audit_;  ///< closed before the fleet goes
     crypto::Key32 file_key_, name_key_, index_key_;
     std::vector<std::string> device_keys_;  ///< ids of the devices, for placement
     store::Database* database_ = nullptr;

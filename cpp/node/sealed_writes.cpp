@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "node/audit_log.hpp"
 #include "node/sealed_store.hpp"
 
 namespace dvesp::node {
@@ -114,6 +115,7 @@ Result<void> SealedStore::before_append(std::span<store::GuardedFrame> frames) {
         for (store::GuardedFrame& guarded : frames) guarded.copies = static_cast<std::uint32_t>(fleet_->size());
         return {};
     }
+    DVESP_TRY(audit_->check_room());
     completing_.lock();
     auto put = put_group(frames);
     if (!put.ok()) completing_.unlock();
@@ -163,6 +165,7 @@ Result<void> SealedStore::put_group(std::span<store::GuardedFrame> frames) {
 void SealedStore::after_append(std::span<const store::GuardedFrame> frames, bool is_written) {
     if (is_replaying_) return;
     if (is_written) {
+        audit_writes(frames);
         {
             const std::scoped_lock lock(mutex_);
             forgotten_.push_back({epoch_++, std::vector<std::vector<FragmentId>>(fleet_->size()), 0});

@@ -57,6 +57,8 @@ class Vault {
     static Result<std::unique_ptr<Vault>> open(std::unique_ptr<ports::Files> files, VaultOptions options = {});
     /// The device record of a vault that need not be open. @errors unavailable: there is none; corruption
     static Result<Bytes> read_device_record(ports::Files& files);
+    /// A named record of a vault that need not be open. @errors as record(); unavailable: there is no vault
+    static Result<std::optional<Bytes>> read_record(ports::Files& files, std::string_view name);
 
     ~Vault();
     Vault(const Vault&) = delete;

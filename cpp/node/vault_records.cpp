@@ -40,6 +40,14 @@ Result<std::optional<Vault::Bytes>> Vault::record(std::string_view name) const {
     return std::optional<Bytes>(std::move(twin->content));
 }
 
+Result<std::optional<Vault::Bytes>> Vault::read_record(ports::Files& files, std::string_view name) {
+    DVESP_ASSIGN(const std::string path, record_path(name));
+    DVESP_TRY(read_device_record(files));
+    DVESP_ASSIGN(auto twin, read_vault_twin(files, path));
+    if (!twin) return std::optional<Bytes>();
+    return std::optional<Bytes>(std::move(twin->content));
+}
+
 Result<void> Vault::remove_record(std::string_view name) {
     DVESP_ASSIGN(const std::string path, record_path(name));
     const std::scoped_lock writing(write_mutex_);

@@ -72,8 +72,11 @@ Result<KeyTable> KeyTable::create(const UserSecret& secret, RandomSource& random
     random.fill(table.master_.bytes());
     DVESP_ASSIGN(Slot slot, table.make_slot(secret, random));
     table.slots_.push_back(slot);
+    table.set_opener(slot);
     return table;
 }
+
+void KeyTable::set_opener(const Slot& slot) { std::copy_n(slot.salt.begin(), opened_by_.size(), opened_by_.begin()); }
 
 Result<KeyTable> KeyTable::open(ByteView bytes, const UserSecret& secret) {
     DVESP_ASSIGN(KeyTable table, parse(bytes));
@@ -82,6 +85,7 @@ Result<KeyTable> KeyTable::open(ByteView bytes, const UserSecret& secret) {
         auto master = table.unlock(slot, secret);
         if (!master.ok()) continue;
         table.master_ = std::move(*master);
+        table.set_opener(slot);
         return table;
     }
     return fail(ErrorCode::sealed,

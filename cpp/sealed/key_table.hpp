@@ -50,6 +50,8 @@ class KeyTable {
     [[nodiscard]] const std::array<std::uint8_t, 16>& store_id() const noexcept { return store_id_; }
     [[nodiscard]] std::uint32_t epoch() const noexcept { return epoch_; }
     [[nodiscard]] std::size_t slot_count() const noexcept { return slots_.size(); }
+    /// Which slot's secret opened this table: the first bytes of its salt. No secret.
+    [[nodiscard]] const std::array<std::uint8_t, 8>& opened_by() const noexcept { return opened_by_; }
     [[nodiscard]] std::size_t name_count() const noexcept { return names_.size(); }
 
     /// One more way to unlock. @errors invalid_argument: there are 16 already
@@ -90,8 +92,10 @@ class KeyTable {
                                RandomSource& random) const;
     [[nodiscard]] Result<crypto::Key32> unwrap(const crypto::Key32& by, const Wrapped& wrapped, const std::string& name) const;
     static Result<KeyTable> parse(ByteView bytes);
+    void set_opener(const Slot& slot);
 
     std::array<std::uint8_t, 16> store_id_{};
+    std::array<std::uint8_t, 8> opened_by_{};
     std::uint32_t epoch_ = 1;
     std::vector<Slot> slots_;
     std::map<std::string, Wrapped> names_;

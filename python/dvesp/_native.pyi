@@ -249,6 +249,26 @@ class RemoteStore:
         level: str,
     ) -> tuple[typing.Any, ...]: ...
 
+def audit_prove(directory: str, index: typing.SupportsInt | typing.SupportsIndex) -> dict[str, typing.Any]:
+    """
+    An entry, the hashes that prove it, and the signed checkpoint that they lead to.
+    """
+
+def audit_read(
+    directory: str,
+    offset: typing.SupportsInt | typing.SupportsIndex,
+    index: typing.SupportsInt | typing.SupportsIndex,
+    count: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[typing.Any, ...]:
+    """
+    (entries, next offset, next index) from a place in the log; offset 0 and index 0 are its beginning.
+    """
+
+def audit_verify(directory: str, devices: collections.abc.Sequence[str]) -> dict[str, typing.Any]:
+    """
+    Checks the audit log in a directory, and what device directories remember of it; what was found, problems first of all.
+    """
+
 def error_table() -> list[typing.Any]:
     """
     Rows (name, number, outcome, HTTP status, Python class, sentence).

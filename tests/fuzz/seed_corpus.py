@@ -5,6 +5,7 @@ usage: .venv/bin/python tests/fuzz/seed_corpus.py        the result is committed
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import random
@@ -240,6 +241,26 @@ def encrypted_file_seeds() -> None:
     save("encrypted_file_fuzz", b"\x00", b"\0\0DVENC1" + struct.pack("<II", 1, 4096), bytes(4096))
 
 
+def audit_seeds() -> None:
+    """An entry, notes, what a device remembers, proofs, and a log of entries, checkpoints and other bytes (audit_fuzz.cpp)."""
+    entry = struct.pack("<BBQ8sIQ32s", 1, 3, 1_700_000_000_000, b"actor", 2, 10, b"touched")
+    origin = "dvesp/audit/" + "07" * 16
+    lines = [f"\u2014 {origin} {base64.b64encode(bytes(68)).decode()}", f"\u2014 w {base64.b64encode(bytes(76)).decode()}"]
+    note = "\n".join([origin, "23", base64.b64encode(bytes(32)).decode(), "", *lines, ""]).encode()
+    log = bytes(16) + bytes(32) + struct.pack("<I", len(note)) + note
+    save("audit_fuzz", b"\0", entry)
+    save("audit_fuzz", b"\1", note)
+    save("audit_fuzz", b"\1", base64.b64encode(entry))
+    save("audit_fuzz", b"\2", b"DVWT\1", bytes(32), b"\1", log)
+    save("audit_fuzz", b"\2", b"DVWT\1", bytes(32), b"\0")
+    for size, number in ((40, 13), (40, 32), (7, 6), (63, 1)):
+        save("audit_fuzz", b"\3", bytes([size, number]), bytes(range(0, 18, 3)))
+        save("audit_fuzz", b"\3", bytes([size, number]), bytes(range(1, 19, 3)))
+    entries = b"\0\2\5" * 9 + b"\1\1" + b"\0\0\1" * 4 + b"\1\1\2\1"
+    save("audit_fuzz", b"\4\7\3\0\x10", entries)
+    save("audit_fuzz", b"\4\7\0\0\0", entries, b"\3", u16(b"DVAR\1"))
+
+
 def column(data: bytes) -> bytes:
     return data.ljust((len(data) + 63) // 64 * 64, b"\0")
 
@@ -260,7 +281,7 @@ def put_frame() -> tuple[bytes, bytes]:
 
 
 WRITERS = [cbor_seeds, filter_seeds, config_seeds, container_seeds, frame_seeds, manifest_seeds, log_seeds, rest_seeds]
-WRITERS += [crypto_seeds, gossip_seeds, encrypted_file_seeds]
+WRITERS += [crypto_seeds, gossip_seeds, encrypted_file_seeds, audit_seeds]
 
 
 def main() -> None:
