@@ -250,6 +250,7 @@ def revocation_seeds() -> None:
     for entry in entries:
         save("revocation_fuzz", b"\0", entry)
     save("revocation_fuzz", b"\1", *entries)
+    save("rest_fuzz", b"\x09", json.dumps({"entries": [entry.hex() for entry in entries]}).encode())
     codes = bytes(8) + b"\x01\x02\x03\x05"  # three differences of 20 bits or more
     for count in (0, 1, 3, 4):
         head = b"DVRS" + bytes([1, 19, 0, 0]) + struct.pack("<Q", 7) + b"c" * 32
