@@ -164,6 +164,16 @@ constexpr const char* schemas = R"json({
     "lag": {"type": "object", "additionalProperties": {"type": "integer"},
         "description": "by shard: entries that are committed but not applied on this node"},
     "restoring": {"type": "boolean"}}}]},
+"RevocationEntry": {"type": "string", "pattern": "^([0-9a-f]{2})+$", "maxLength": 1232,
+    "description": "one entry of docs/formats/revocations.md"},
+"Revoke": {"type": "object", "required": ["entries"], "additionalProperties": false, "properties": {
+    "entries": {"type": "array", "items": {"$ref": "#/components/schemas/RevocationEntry"}, "maxItems": 16384}}},
+"RevokeResult": {"type": "object", "required": ["status", "added"], "properties": {
+    "status": {"type": "string", "const": "success"}, "added": {"type": "integer", "minimum": 0}}},
+"Revocations": {"type": "object", "required": ["revocations"], "properties": {"revocations": {"type": "array", "items": {
+    "type": "object", "required": ["serial", "reason", "revoked_at_s", "entry"], "properties": {
+    "serial": {"type": "string", "pattern": "^[0-9a-f]+$"}, "reason": {"type": "string"},
+    "revoked_at_s": {"type": "integer"}, "entry": {"$ref": "#/components/schemas/RevocationEntry"}}}}}},
 "Health": {"type": "object", "required": ["status"], "properties": {"status": {"type": "string", "enum": ["ok", "starting"]}}},
 "Document": {"type": "object", "required": ["openapi", "paths"], "properties": {"openapi": {"type": "string"},
     "paths": {"type": "object"}}}

@@ -249,6 +249,21 @@ Result<Asked> upkeep_request(Document document, codec::Op op) {
     return out;
 }
 
+Result<std::vector<std::vector<std::uint8_t>>> revocation_entries(const Document& document) {
+    Fields fields(document.root);
+    DVESP_ASSIGN(const auto texts, fields.texts("entries", codec::revocations_max));
+    DVESP_TRY(fields.finish());
+    if (!texts) return refuse("entries is missing");
+    std::vector<std::vector<std::uint8_t>> out;
+    for (const std::string_view text : *texts) {
+        std::vector<std::uint8_t> bytes(text.size() / 2);
+        if (text.size() > 2 * codec::revocation_bytes_max || !from_hex(text, bytes) || !codec::parse_revocation(bytes).ok())
+            return refuse("entries[" + std::to_string(out.size()) + "] is no revocation in hexadecimal");
+        out.push_back(std::move(bytes));
+    }
+    return out;
+}
+
 Result<Asked> binary_request(ByteView body, codec::Op op, std::string_view collection) {
     Asked out;
     out.bytes = std::make_shared<AlignedBuffer>(std::max<std::size_t>(body.size(), 1));

@@ -9,6 +9,7 @@
 
 #include "api/document.hpp"
 #include "api/values.hpp"
+#include "codec/revocation.hpp"
 #include "codec/rpc.hpp"
 #include "store/types.hpp"
 
@@ -42,6 +43,9 @@ struct Asked {
 [[nodiscard]] Result<Asked> search_batch_request(Document document);
 /// flush, compact and verify take a timeout_ms at most; a day when it is left out.
 [[nodiscard]] Result<Asked> upkeep_request(Document document, codec::Op op);
+
+/// The entries of POST /v1/revocations: well-formed, their signatures not checked. At most codec::revocations_max.
+[[nodiscard]] Result<std::vector<std::vector<std::uint8_t>>> revocation_entries(const Document& document);
 
 struct NewCollection {
     std::string name;

@@ -23,6 +23,11 @@ struct NodeReports {
     std::function<std::string()> details;  ///< JSON object with queues, lag and restoring: more of GET /v1/status
     std::function<std::string()> metrics;  ///< Prometheus text
     std::function<bool()> is_ready;
+    /// Entries of docs/formats/revocations.md, as bytes.
+    std::function<std::vector<std::vector<std::uint8_t>>()> revocations;
+    /// Takes entries into the set and spreads them. @return how many were new
+    /// @errors permission_denied: not signed by the CA; invalid_argument; unavailable: without certificates there is no set
+    std::function<Result<std::size_t>(const std::vector<std::vector<std::uint8_t>>&)> revoke;
 };
 
 /// One way of asking, as the OpenAPI document lists it.
@@ -73,6 +78,10 @@ class Routes {
     Answer health(const Call& call) const;
     Answer metrics(const Call& call) const;
     Answer openapi(const Call& call) const;
+
+    // ---- revocation_routes.cpp
+    Answer revocations(const Call& call) const;
+    Answer revoke(const Call& call) const;
 
     // ---- collection_routes.cpp
     Answer list_collections(const Call& call) const;

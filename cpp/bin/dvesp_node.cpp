@@ -14,6 +14,7 @@
 
 #include "api/routes.hpp"
 #include "bin/branch_thread.hpp"
+#include "bin/credentials_thread.hpp"
 #include "bin/node_reports.hpp"
 #include "os/clock.hpp"
 #include "os/files.hpp"
@@ -29,8 +30,8 @@ using namespace dvesp;
 constexpr const char* usage =
     "usage: dvesp-node --data DIR --listen HOST:PORT [--join HOST:PORT,...] [--node-id NAME]\n"
     "                  [--role storage|coordinator|edge] [--advertise HOST:PORT]\n"
-    "                  [--tls-ca FILE --tls-cert FILE --tls-key FILE | --insecure] [--token-file FILE]\n"
-    "                  [--scrub-seconds N] [--format N]\n";
+    "                  [--tls-ca FILE --tls-cert FILE --tls-key FILE [--tls-revocations FILE] | --insecure]\n"
+    "                  [--token-file FILE] [--scrub-seconds N] [--format N]\n";
 
 constexpr std::size_t token_file_bytes_max = std::size_t{4} << 20;
 
@@ -40,6 +41,7 @@ struct Options {
     std::string advertise;
     std::string token_file;
     os::TlsFiles tls;
+    std::string revocations;  ///< a file that others write
     bool is_insecure = false;
     std::uint32_t scrub_seconds = 86400;  ///< 0 = never
     node::NodeOptions node;
@@ -73,6 +75,7 @@ bool take_option(Options& options, const std::string& name, const char* value) {
     if (name == "--tls-ca") return options.tls.ca = value, true;
     if (name == "--tls-cert") return options.tls.certificate = value, true;
     if (name == "--tls-key") return options.tls.key = value, true;
+    if (name == "--tls-revocations") return options.revocations = value, true;
     if (name == "--scrub-seconds") return take_number(value, options.scrub_seconds);
     if (name == "--format") return take_number(value, options.node.format);
     if (name != "--role") return false;
@@ -133,6 +136,8 @@ Result<void> check_security(const Options& options) {
         if (options.is_insecure) return fail(ErrorCode::invalid_argument, "--insecure and --tls-* exclude each other");
         return {};
     }
+    if (!options.revocations.empty())
+        return fail(ErrorCode::invalid_argument, "--tls-revocations needs --tls-ca, --tls-cert and --tls-key");
     DVESP_ASSIGN(const os::HostPort listen, os::parse_address(options.listen));
     if (options.is_insecure && os::is_loopback(listen.host)) return {};
     return fail(ErrorCode::invalid_argument,
@@ -182,25 +187,42 @@ os::NodeHooks hooks_of(const Options& options, Ending& ending) {
     return hooks;
 }
 
-Result<Ending> run(Options& options, const sigset_t& signals, bool& is_announced) {
-    std::shared_ptr<os::TlsContext> server_tls, client_tls;
-    if (options.tls.given()) {
-        DVESP_ASSIGN(server_tls, os::TlsContext::make(options.tls, os::TlsContext::Side::server, false));
-        DVESP_ASSIGN(client_tls, os::TlsContext::make(options.tls, os::TlsContext::Side::client, true));
+/// What the node shows, and whom it lets in; nothing of it with --insecure.
+struct Credentials {
+    std::shared_ptr<os::RevocationSet> revocations;
+    std::shared_ptr<os::TlsContext> server, client;
+
+    static Result<Credentials> read(const Options& options) {
+        Credentials out;
+        if (!options.tls.given()) return out;
+        const auto log = [](const std::string& line) { std::fprintf(stderr, "dvesp-node: %s\n", line.c_str()); };
+        if (!options.tls.ca.empty()) {  // else TlsContext says what is missing
+            DVESP_ASSIGN(out.revocations, os::RevocationSet::open({options.tls.ca, options.data + "/revocations", log}));
+        }
+        DVESP_ASSIGN(out.server, os::TlsContext::make(options.tls, os::TlsContext::Side::server, false, out.revocations));
+        DVESP_ASSIGN(out.client, os::TlsContext::make(options.tls, os::TlsContext::Side::client, true, out.revocations));
+        return out;
     }
+    [[nodiscard]] std::vector<std::shared_ptr<os::TlsContext>> contexts() const {
+        return server ? std::vector{server, client} : std::vector<std::shared_ptr<os::TlsContext>>();
+    }
+};
+
+Result<Ending> run(Options& options, const sigset_t& signals, bool& is_announced) {
+    DVESP_ASSIGN(const Credentials credentials, Credentials::read(options));
     DVESP_ASSIGN(auto tokens, read_tokens(options.token_file));
     DVESP_ASSIGN(os::Listener listener, os::listen_on(options.listen));
     options.listen = listener.address;  // a port that was chosen stays
     options.node.address = options.advertise.empty() ? listener.address : options.advertise;
     Ending ending;
-    os::NodeRuntime runtime(client_tls, hooks_of(options, ending));
+    os::NodeRuntime runtime(credentials.client, hooks_of(options, ending));
     // REST asks as any client does, its own node first: one way of routing, retrying and levels for both.
-    auto pool = std::make_unique<os::RpcPool>(client_tls);
+    auto pool = std::make_unique<os::RpcPool>(credentials.client);
     os::RpcPool& questions = *pool;
     node::RemoteStore store(std::move(pool), os::make_random(), {options.node.address});
     const auto random = os::make_random();
     const auto clock = os::make_clock();
-    const api::Routes routes(store, *random, *clock, bin::reports_of(runtime), std::move(tokens));
+    const api::Routes routes(store, *random, *clock, bin::reports_of(runtime, credentials.revocations), std::move(tokens));
     os::ServerHandlers handlers;
     handlers.ask = [&](auto bytes, std::size_t size) { return runtime.ask(std::move(bytes), size); };
     handlers.receive = [&](auto bytes, std::size_t size) { runtime.receive(std::move(bytes), size); };
@@ -208,7 +230,8 @@ Result<Ending> run(Options& options, const sigset_t& signals, bool& is_announced
     handlers.http = [&](const os::HttpRequest& request, bool is_trusted) { return routes.answer(request, is_trusted); };
     DVESP_ASSIGN(const Ending refused, start(runtime, options));
     if (refused.is_lost) return refused;
-    os::Server server(std::move(listener), server_tls, std::move(handlers));
+    bin::CredentialsThread watching(runtime, credentials.contexts(), credentials.revocations, options.revocations);
+    os::Server server(std::move(listener), credentials.server, std::move(handlers));
     server.start();
     bin::BranchThread branches(runtime, store);
     if (!std::exchange(is_announced, true)) std::printf("ready %s\n", server.address().c_str());
@@ -218,6 +241,7 @@ Result<Ending> run(Options& options, const sigset_t& signals, bool& is_announced
     runtime.drain();
     questions.stop();
     branches.stop();
+    watching.stop();
     server.stop();
     DVESP_TRY(runtime.stop());
     return ending;

@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "bin/credentials_thread.hpp"
+
 namespace dvesp::bin {
 namespace {
 
@@ -23,7 +25,7 @@ std::string details_of(node::ClusterNode& node) {
 
 }  // namespace
 
-api::NodeReports reports_of(os::NodeRuntime& runtime) {
+api::NodeReports reports_of(os::NodeRuntime& runtime, std::shared_ptr<os::RevocationSet> set) {
     const auto asked = [&runtime](auto question) {
         return [&runtime, question] {
             decltype(question(std::declval<node::ClusterNode&>())) answer{};
@@ -36,6 +38,12 @@ api::NodeReports reports_of(os::NodeRuntime& runtime) {
     reports.details = asked([](node::ClusterNode& node) { return details_of(node); });
     reports.metrics = asked([](node::ClusterNode& node) { return node.metrics(); });
     reports.is_ready = asked([](node::ClusterNode& node) { return node.is_ready(); });
+    using Entries = std::vector<std::vector<std::uint8_t>>;
+    reports.revocations = [set] { return set ? set->entries() : Entries(); };
+    reports.revoke = [set, &runtime](const Entries& entries) -> Result<std::size_t> {
+        if (!set) return fail(ErrorCode::unavailable, "this node runs with --insecure: nobody has a certificate to be revoked");
+        return take_revocations(*set, runtime, entries);
+    };
     return reports;
 }
 

@@ -3,10 +3,11 @@
 
 #include "api/routes.hpp"
 #include "os/node_runtime.hpp"
+#include "os/revocations.hpp"
 
 namespace dvesp::bin {
 
-/// @param runtime must outlive the result
-[[nodiscard]] api::NodeReports reports_of(os::NodeRuntime& runtime);
+/// @param runtime must outlive the result  @param set nullptr: nobody has a certificate
+[[nodiscard]] api::NodeReports reports_of(os::NodeRuntime& runtime, std::shared_ptr<os::RevocationSet> set);
 
 }  // namespace dvesp::bin

@@ -5,7 +5,7 @@
 
 namespace dvesp::bind {
 
-/// Adds make_ca, issue_certificate and read_certificate to the module.
+/// Adds what `dvesp ca` does to the module: make, issue, renew, revoke, read.
 void define_certificates(pybind11::module_& module);
 
 }  // namespace dvesp::bind

@@ -177,6 +177,7 @@ void ClusterNode::ping() {
         if (id == identity_.member) continue;
         send_peer(id, static_cast<std::uint8_t>(PeerType::ping), 0, ports::Channel::control, out.bytes());
     }
+    push_revocations();
 }
 
 void ClusterNode::expire(Replica& replica) {

@@ -14,6 +14,7 @@
 #include "node/branch_keeper.hpp"
 #include "node/cluster_answers.hpp"
 #include "node/replica.hpp"
+#include "ports/revocations.hpp"
 #include "store/database.hpp"
 
 namespace dvesp::node {
@@ -39,6 +40,7 @@ struct NodePorts {
     store::Ports store;
     ports::Network* network = nullptr;
     ports::Lanes* lanes = nullptr;
+    ports::Revocations* revocations = nullptr;  ///< nullptr: nobody has a certificate
 };
 
 /// Figures that only grow.
@@ -82,6 +84,8 @@ class ClusterNode {
     [[nodiscard]] bool is_settled() const noexcept { return has_cluster() && !log_busy_ && log_queue_.empty(); }
     /// Batches on this disk that no log has: to be kept (node/branch_keeper.hpp) by somebody who may wait. At most 64.
     [[nodiscard]] std::vector<Branch> branches();
+    /// The set of revoked certificates has grown: tells the others. They tell each other what each lacks ever after.
+    void spread_revocations();
     /// The batch is merged, or never will be.
     void forget_branch(const Branch& branch);
     [[nodiscard]] bool has_cluster() const noexcept { return identity_.member != 0; }
@@ -112,6 +116,9 @@ class ClusterNode {
     [[nodiscard]] bool is_alive(cluster::MemberId member);
     void start_gossip();
     void gossip();
+    void take_told();
+    void push_revocations();
+    void receive_pushed(ByteView body);
     [[nodiscard]] cluster::MemberState state_of(cluster::MemberId member) const;
     [[nodiscard]] std::uint32_t format_of(cluster::MemberId member) const;
     void drain_group(Replica& replica);
@@ -264,6 +271,9 @@ class ClusterNode {
     std::uint64_t next_read_ = 1;
     std::uint64_t ticks_ = 0;
     bool is_draining_ = false;
+    std::vector<std::vector<std::uint8_t>> told_;  ///< entries of peers that do not gossip yet
+    std::size_t pushed_ = 0;                       ///< how many were told so
+    bool is_learning_ = false;                     ///< entries are on their way to the set of revocations
     CursorTable cursors_;
     NodeCounters counters_;
 };

@@ -175,6 +175,7 @@ void ClusterNode::receive(std::shared_ptr<AlignedBuffer> bytes, std::size_t size
             }
             return;
         case PeerType::gossip:
+            if (!swim_) receive_pushed(body);
             if (swim_ && !swim_->receive(head.from, body, now_ns())) ++counters_.refused_messages;
             return gossip();
         case PeerType::retire:

@@ -42,6 +42,9 @@ std::string ClusterNode::report() const {
         const codec::ShardInfo* shard = topology_.shard_of(status.name);
         if (shard != nullptr) rows[static_cast<std::uint32_t>(shard->group)] = status.rows;
     }
+    const auto is_revoked = [this](const std::string& address) {
+        return ports_.revocations != nullptr && ports_.revocations->is_revoked_at(address);
+    };
     json members = json::array();
     for (const auto& [id, member] : topology_.members) {
         json shards = json::array();
@@ -55,7 +58,7 @@ std::string ClusterNode::report() const {
         members.push_back({{"node_id", member.name},
                            {"transport", "tcp"},
                            {"address", member.address},
-                           {"state", state_name(state_of(id))},
+                           {"state", is_revoked(member.address) ? "revoked" : state_name(state_of(id))},
                            {"role", role_name(member.role)},
                            {"entities", entities},
                            {"shards", shards},

@@ -151,11 +151,13 @@ void ClusterNode::propose_own(cluster::Command command) {
     pump(topology);
 }
 
-/// Once every member has said that it speaks more than the cluster does, the cluster does too; there is no way back.
+/// Once every member has said that it speaks more than the cluster does, the cluster does too; there is no way back. A revoked
+/// one says nothing any more.
 void ClusterNode::raise_format() {
     if (!leads_topology() || topology_.format >= options_.format) return;
     const bool all_can = std::all_of(topology_.members.begin(), topology_.members.end(), [this](const auto& item) {
-        return item.first == identity_.member || format_of(item.first) > topology_.format;
+        const bool is_revoked = ports_.revocations != nullptr && ports_.revocations->is_revoked_at(item.second.address);
+        return item.first == identity_.member || is_revoked || format_of(item.first) > topology_.format;
     });
     if (!all_can) return;
     cluster::Command command;

@@ -5,21 +5,17 @@
 #include "os/certificates.hpp"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
-#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <filesystem>
 
-#include "os/descriptor.hpp"
-#include "os/new_file.hpp"
-#include "os/openssl_owners.hpp"
-#include "os/system_error.hpp"
+#include "os/authority.hpp"
+#include "os/issued.hpp"
+#include "os/pair_files.hpp"
 #include "os/tls.hpp"
 
 namespace dvesp::os {
@@ -28,24 +24,10 @@ namespace {
 constexpr std::int64_t day_seconds = 86'400;
 constexpr std::int64_t clock_skew_seconds = 300;  ///< a peer whose clock is a little behind accepts a new certificate too
 constexpr std::size_t serial_bytes = 16;  ///< random, so that nobody can predict what is signed (CA/B Forum 7.1: >= 64 bits)
-constexpr mode_t key_mode = 0600, certificate_mode = 0644;
 
 Error broken(const std::string& what) { return fail(ErrorCode::io_failed, "OpenSSL cannot " + what + ": " + tls_complaint()); }
 
 Error refuse(std::string message) { return fail(ErrorCode::invalid_argument, std::move(message)); }
-
-/// Bytes of a private key; wiped at the end.
-class SecretBytes {
-  public:
-    ~SecretBytes() { OPENSSL_cleanse(bytes_.data(), bytes_.size()); }
-    SecretBytes() = default;
-    SecretBytes(const SecretBytes&) = delete;
-    SecretBytes& operator=(const SecretBytes&) = delete;
-    [[nodiscard]] std::array<std::uint8_t, 16'384>& bytes() noexcept { return bytes_; }
-
-  private:
-    std::array<std::uint8_t, 16'384> bytes_{};
-};
 
 Result<void> check_text(const std::string& text, const char* what) {
     const bool has_control = std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; });
@@ -92,18 +74,24 @@ bool is_dns_name(const std::string& host) {
     }
 }
 
-Result<OwnedNames> names_of(const std::vector<std::string>& hosts) {
+/// Not through X509V3_EXT_conf: it would take a host with a comma for two.
+Result<void> add_name(GENERAL_NAMES* names, int type, const std::string& text) {
+    std::unique_ptr<GENERAL_NAME, OpensslFree<&GENERAL_NAME_free>> name(
+        a2i_GENERAL_NAME(nullptr, nullptr, nullptr, type, text.c_str(), 0));
+    if (!name || sk_GENERAL_NAME_push(names, name.get()) == 0) return broken("take the name '" + text + "'");
+    static_cast<void>(name.release());
+    return {};
+}
+
+Result<OwnedNames> names_of(const std::vector<std::string>& hosts, const std::string& uri) {
     OwnedNames names(GENERAL_NAMES_new());
     if (!names) return broken("make names");
     for (const std::string& host : hosts) {
         const bool is_ip = is_address(host);
         if (!is_ip && !is_dns_name(host)) return refuse("the host '" + host + "' is neither a DNS name nor an IP address");
-        // Not through X509V3_EXT_conf: it would take a host with a comma for two.
-        std::unique_ptr<GENERAL_NAME, OpensslFree<&GENERAL_NAME_free>> name(
-            a2i_GENERAL_NAME(nullptr, nullptr, nullptr, is_ip ? GEN_IPADD : GEN_DNS, host.c_str(), 0));
-        if (!name || sk_GENERAL_NAME_push(names.get(), name.get()) == 0) return broken("take the host '" + host + "'");
-        static_cast<void>(name.release());
+        DVESP_TRY(add_name(names.get(), is_ip ? GEN_IPADD : GEN_DNS, host));
     }
+    DVESP_TRY(add_name(names.get(), GEN_URI, uri));
     return names;
 }
 
@@ -165,38 +153,6 @@ Result<OwnedKey> new_key() {
     return key;
 }
 
-Result<void> write_key(NewFile& file, const EVP_PKEY* key) {
-    const OwnedBio text(BIO_new(BIO_s_secmem()));  // cleared when it is freed
-    if (!text || PEM_write_bio_PrivateKey(text.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1)
-        return broken("write a key");
-    char* bytes = nullptr;
-    const auto size = static_cast<std::size_t>(BIO_get_mem_data(text.get(), &bytes));
-    auto written = file.append({reinterpret_cast<const std::uint8_t*>(bytes), size});
-    OPENSSL_cleanse(bytes, size);
-    return written;
-}
-
-Result<void> write_certificate(NewFile& file, const X509* certificate) {
-    const OwnedBio text(BIO_new(BIO_s_mem()));
-    if (!text || PEM_write_bio_X509(text.get(), certificate) != 1) return broken("write a certificate");
-    char* bytes = nullptr;
-    const auto size = static_cast<std::size_t>(BIO_get_mem_data(text.get(), &bytes));
-    return file.append({reinterpret_cast<const std::uint8_t*>(bytes), size});
-}
-
-/// Both files or none of them.
-Result<CertificateFiles> write_pair(const std::string& directory, const std::string& certificate_name,
-                                    const std::string& key_name, const X509* certificate, const EVP_PKEY* key) {
-    const std::filesystem::path folder(directory);
-    DVESP_ASSIGN(NewFile key_file, NewFile::create((folder / key_name).string(), key_mode));
-    DVESP_ASSIGN(NewFile certificate_file, NewFile::create((folder / certificate_name).string(), certificate_mode));
-    DVESP_TRY(write_key(key_file, key));
-    DVESP_TRY(write_certificate(certificate_file, certificate));
-    DVESP_TRY(key_file.finish());
-    DVESP_TRY(certificate_file.finish());
-    return CertificateFiles{certificate_file.path(), key_file.path()};
-}
-
 Result<void> make_directory(const std::string& directory) {
     std::error_code code;
     if (directory.empty()) return refuse("the directory has no name");
@@ -207,57 +163,15 @@ Result<void> make_directory(const std::string& directory) {
     return {};
 }
 
-/// Into memory of ours alone: stdio would leave a copy of the key in its buffer.
-Result<std::size_t> read_secret(const std::string& path, SecretBytes& into) {
-    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file.is_open() && errno == ENOENT)
-        return refuse("there is no CA: '" + path + "' is missing (`dvesp ca init` makes one)");
-    if (!file.is_open()) return system_error(errno, "open", path);
-    std::size_t size = 0;
-    while (size < into.bytes().size()) {
-        const ssize_t count = ::read(file.number(), into.bytes().data() + size, into.bytes().size() - size);
-        if (count < 0 && errno == EINTR) continue;
-        if (count < 0) return system_error(errno, "read", path);
-        if (count == 0) return size;
-        size += static_cast<std::size_t>(count);
+/// Before a certificate is written down as issued: what would be in its way.
+Result<void> check_absent(const std::string& directory, const std::array<std::string, 2>& names) {
+    for (const std::string& name : names) {
+        std::error_code code;
+        const std::filesystem::path path = std::filesystem::path(directory) / name;
+        if (std::filesystem::exists(std::filesystem::symlink_status(path, code)))
+            return refuse("'" + path.string() + "' is there already and is not overwritten; move it away first");
     }
-    return refuse("'" + path + "' is too long for a key");
-}
-
-/// Instead of asking at a terminal that a server does not have.
-int no_password(char*, int, int, void*) { return -1; }
-
-Result<OwnedKey> read_key(const std::string& path) {
-    SecretBytes secret;
-    DVESP_ASSIGN(const std::size_t size, read_secret(path, secret));
-    ERR_clear_error();
-    const OwnedBio text(BIO_new_mem_buf(secret.bytes().data(), static_cast<int>(size)));
-    OwnedKey key(text ? PEM_read_bio_PrivateKey(text.get(), nullptr, &no_password, nullptr) : nullptr);
-    ERR_clear_error();
-    if (!key) return refuse("there is no private key without a password in '" + path + "'");
-    return key;
-}
-
-struct Authority {
-    OwnedCertificate certificate;
-    OwnedKey key;
-};
-
-Result<Authority> read_authority(const std::string& directory) {
-    const std::filesystem::path folder(directory);
-    const std::string path = (folder / ca_certificate_file).string();
-    Authority out;
-    DVESP_ASSIGN(out.key, read_key((folder / ca_key_file).string()));
-    const OwnedBio file(BIO_new_file(path.c_str(), "r"));
-    out.certificate.reset(file ? PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr) : nullptr);
-    ERR_clear_error();
-    if (!out.certificate) return refuse("there is no PEM certificate in '" + path + "'");
-    if (X509_check_ca(out.certificate.get()) != 1) return refuse("'" + path + "' is no CA's certificate");
-    if (X509_check_private_key(out.certificate.get(), out.key.get()) != 1) {
-        ERR_clear_error();
-        return refuse("the key '" + (folder / ca_key_file).string() + "' does not belong to '" + path + "'");
-    }
-    return out;
+    return {};
 }
 
 Result<void> check_request(const CertificateRequest& request) {
@@ -272,18 +186,51 @@ Result<void> check_request(const CertificateRequest& request) {
     return {};
 }
 
-Result<void> add_leaf_extensions(X509* certificate, X509* issuer, const CertificateRequest& request) {
+Result<void> add_leaf_extensions(X509* certificate, X509* issuer, const CertificateRequest& request, const std::string& uri) {
     const bool is_node = request.role == PeerRole::node;
     DVESP_TRY(add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:FALSE"));
     DVESP_TRY(add_extension(certificate, issuer, NID_key_usage, "critical,digitalSignature"));
     DVESP_TRY(add_extension(certificate, issuer, NID_ext_key_usage, is_node ? "serverAuth,clientAuth" : "clientAuth"));
     DVESP_TRY(add_extension(certificate, issuer, NID_subject_key_identifier, "hash"));
     DVESP_TRY(add_extension(certificate, issuer, NID_authority_key_identifier, "keyid:always"));
-    if (request.hosts.empty()) return {};
-    DVESP_ASSIGN(const OwnedNames names, names_of(request.hosts));
+    DVESP_ASSIGN(const OwnedNames names, names_of(request.hosts, uri));
     if (X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0, X509V3_ADD_DEFAULT) != 1)
         return broken("add hosts");
     return {};
+}
+
+struct Leaf {
+    OwnedCertificate certificate;
+    OwnedKey key;
+};
+
+/// A new key and its signed certificate, which the CA's directory names before anybody has it.
+Result<Leaf> make_leaf(const Authority& authority, const std::string& ca_directory, const CertificateRequest& request) {
+    X509* issuer = authority.certificate.get();
+    Leaf leaf;
+    DVESP_ASSIGN(leaf.key, new_key());
+    DVESP_ASSIGN(leaf.certificate, blank_certificate(leaf.key.get(), request.days));
+    X509* native = leaf.certificate.get();
+    if (ASN1_TIME_compare(X509_get0_notAfter(native), X509_get0_notAfter(issuer)) > 0)
+        return refuse("the CA in '" + ca_directory +
+                      "' ends before the certificate would: make a new CA, or ask for fewer days");
+    const std::string organisation = name_part(X509_get_subject_name(issuer), NID_organizationName);
+    DVESP_TRY(set_subject(native, organisation, request.role == PeerRole::node ? node_unit : client_unit, request.name));
+    if (X509_set_issuer_name(native, X509_get_subject_name(issuer)) != 1) return broken("name the issuer");
+    DVESP_TRY(add_leaf_extensions(native, issuer, request, device_uri(organisation, request.name, request.role)));
+    if (X509_sign(native, authority.key.get(), EVP_sha256()) == 0) return broken("sign");
+    return leaf;
+}
+
+/// The certificate in a file, if this CA signed it.
+Result<CertificateInfo> read_own_leaf(const Authority& authority, const std::string& path) {
+    const OwnedBio file(BIO_new_file(path.c_str(), "r"));
+    const OwnedCertificate old(file ? PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr) : nullptr);
+    const bool is_own = old && X509_verify(old.get(), X509_get0_pubkey(authority.certificate.get())) == 1;
+    ERR_clear_error();
+    if (!old) return refuse("there is no certificate in '" + path + "' to be renewed");
+    if (!is_own) return refuse("'" + path + "' is a certificate of another CA");
+    return info_of(old.get());
 }
 
 }  // namespace
@@ -300,6 +247,8 @@ Result<CertificateFiles> make_ca(const std::string& directory, const std::string
     DVESP_TRY(add_extension(native, native, NID_basic_constraints, "critical,CA:TRUE,pathlen:0"));
     DVESP_TRY(add_extension(native, native, NID_key_usage, "critical,keyCertSign,cRLSign"));
     DVESP_TRY(add_extension(native, native, NID_subject_key_identifier, "hash"));
+    const std::string permitted = "critical,permitted;URI:" + trust_domain(organisation);
+    DVESP_TRY(add_extension(native, native, NID_name_constraints, permitted.c_str()));
     if (X509_sign(native, key.get(), EVP_sha256()) == 0) return broken("sign");
     DVESP_TRY(make_directory(directory));
     return write_pair(directory, ca_certificate_file, ca_key_file, native, key.get());
@@ -310,20 +259,31 @@ Result<CertificateFiles> issue_certificate(const std::string& ca_directory, cons
     DVESP_TRY(check_request(request));
     ERR_clear_error();
     DVESP_ASSIGN(const Authority authority, read_authority(ca_directory));
-    X509* issuer = authority.certificate.get();
-    DVESP_ASSIGN(const OwnedKey key, new_key());
-    DVESP_ASSIGN(const OwnedCertificate certificate, blank_certificate(key.get(), request.days));
-    X509* native = certificate.get();
-    if (ASN1_TIME_compare(X509_get0_notAfter(native), X509_get0_notAfter(issuer)) > 0)
-        return refuse("the CA in '" + ca_directory +
-                      "' ends before the certificate would: make a new CA, or ask for fewer days");
-    const std::string organisation = name_part(X509_get_subject_name(issuer), NID_organizationName);
-    DVESP_TRY(set_subject(native, organisation, request.role == PeerRole::node ? node_unit : client_unit, request.name));
-    if (X509_set_issuer_name(native, X509_get_subject_name(issuer)) != 1) return broken("name the issuer");
-    DVESP_TRY(add_leaf_extensions(native, issuer, request));
-    if (X509_sign(native, authority.key.get(), EVP_sha256()) == 0) return broken("sign");
+    DVESP_ASSIGN(const Leaf leaf, make_leaf(authority, ca_directory, request));
     DVESP_TRY(make_directory(directory));
-    return write_pair(directory, request.name + ".crt.pem", request.name + ".key.pem", native, key.get());
+    const std::string certificate_name = request.name + ".crt.pem", key_name = request.name + ".key.pem";
+    DVESP_TRY(check_absent(directory, {certificate_name, key_name}));
+    DVESP_TRY(record_issued(ca_directory, leaf.certificate.get()));
+    return write_pair(directory, certificate_name, key_name, leaf.certificate.get(), leaf.key.get());
+}
+
+Result<CertificateFiles> renew_certificate(const std::string& ca_directory, const std::string& name,
+                                           const std::string& directory, std::int64_t days) {
+    DVESP_TRY(check_name(name));
+    ERR_clear_error();
+    DVESP_ASSIGN(const Authority authority, read_authority(ca_directory));
+    const std::string path = (std::filesystem::path(directory) / (name + ".crt.pem")).string();
+    DVESP_ASSIGN(const CertificateInfo old, read_own_leaf(authority, path));
+    if (old.name != name) return refuse("'" + path + "' is the certificate of '" + old.name + "'");
+    DVESP_ASSIGN(const bool is_revoked, is_revoked_by(ca_directory, old));
+    if (is_revoked)
+        return fail(ErrorCode::permission_denied, "the certificate of '" + name + "' is revoked: issue one under another name");
+    CertificateRequest request{name, old.hosts, old.role, days};
+    if (days == 0) request.days = std::max<std::int64_t>(1, old.seconds_valid / day_seconds);
+    DVESP_TRY(check_request(request));
+    DVESP_ASSIGN(const Leaf leaf, make_leaf(authority, ca_directory, request));
+    DVESP_TRY(record_issued(ca_directory, leaf.certificate.get()));
+    return replace_pair(directory, name, leaf.certificate.get(), leaf.key.get());
 }
 
 }  // namespace dvesp::os

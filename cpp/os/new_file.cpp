@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "os/system_error.hpp"
 
@@ -38,6 +39,15 @@ Result<void> NewFile::append(ByteView bytes) {
 Result<void> NewFile::finish() {
     if (::fsync(descriptor_.number()) != 0) return system_error(errno, "write", path_);
     is_finished_ = true;
+    return {};
+}
+
+Result<void> sync_parent(const std::string& path) {
+    const std::string parent = std::filesystem::path(path).parent_path().string();
+    const std::string folder = parent.empty() ? "." : parent;
+    const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!descriptor.is_open()) return system_error(errno, "open", folder);
+    if (::fsync(descriptor.number()) != 0) return system_error(errno, "write", folder);
     return {};
 }
 

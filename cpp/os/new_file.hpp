@@ -35,4 +35,7 @@ class NewFile {
     bool is_finished_ = false;
 };
 
+/// Makes the names in the directory of `path` durable: what was created, renamed or removed there. @errors as system_error
+[[nodiscard]] Result<void> sync_parent(const std::string& path);
+
 }  // namespace dvesp::os

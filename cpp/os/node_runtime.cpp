@@ -8,6 +8,7 @@
 #include "os/clock.hpp"
 #include "os/executor.hpp"
 #include "os/random.hpp"
+#include "os/revocations.hpp"
 #include "os/threads.hpp"
 
 namespace dvesp::os {
@@ -93,7 +94,7 @@ void PeerLink::run() {
         queue_.clear();
         queued_bytes_ = 0;
         lock.unlock();
-        if (stream && stream->is_stale()) {
+        if (stream && (stream->is_stale() || stream->is_peer_revoked())) {
             lock.lock();
             stream_ = nullptr;
             lock.unlock();
@@ -144,6 +145,7 @@ Result<void> NodeRuntime::start(std::unique_ptr<ports::Files> files, const node:
     ports.store = {files_.get(), clock_.get(), random_.get(), executor_.get()};
     ports.network = this;
     ports.lanes = this;
+    ports.revocations = tls_ ? tls_->revocations().get() : nullptr;
     DVESP_ASSIGN(node_, node::ClusterNode::open(ports, options));
     core_ = std::thread([this] { run_core(); });
     return {};

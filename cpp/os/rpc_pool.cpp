@@ -63,7 +63,7 @@ std::unique_ptr<Stream> RpcPool::take_idle(const std::string& address) {
     while (!idle.empty()) {
         auto stream = std::move(idle.back());
         idle.pop_back();
-        if (!stream->is_stale()) return stream;
+        if (!stream->is_stale() && !stream->is_peer_revoked()) return stream;
     }
     return nullptr;
 }
@@ -93,6 +93,7 @@ Result<ports::RpcAnswer> RpcPool::call(const std::string& address, ByteView head
     const int wait_ms = static_cast<int>(std::clamp<std::uint64_t>(timeout_ms, 1, 1U << 30));
     auto stream = take_idle(address);
     if (!stream) {
+        if (tls_) static_cast<void>(tls_->reload_if_changed().ok());  // files that fit no more: the old certificate still may
         auto connected = connect_rpc(address, tls_.get(), std::min(wait_ms, connect_timeout_ms_max));
         if (!connected.ok()) {
             const ErrorCode code =

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "codec/rpc.hpp"
+#include "os/revocations.hpp"
 
 namespace dvesp::os {
 namespace {
@@ -17,6 +18,7 @@ constexpr int greeting_timeout_ms = 10'000;
 constexpr int idle_timeout_ms = 600'000;
 constexpr int transfer_timeout_ms = 30'000;
 constexpr int accept_poll_ms = 200;
+constexpr const char* revoked_text = "TLS: the node refuses our certificate: it was revoked";
 constexpr std::size_t body_bytes_max = std::size_t{512} << 20;
 
 /// Reads what was read too early first, then the stream.
@@ -41,6 +43,13 @@ HttpResponse plain(int status, const std::string& text) {
     response.status = status;
     response.content_type = "text/plain";
     response.body.assign(text.begin(), text.end());
+    return response;
+}
+
+HttpResponse revoked() {
+    HttpResponse response = plain(
+        403, std::string(R"({"error":{"code":"permission_denied","message":")") + revoked_text + R"(","outcome":"not_done"}})");
+    response.content_type = "application/json";
     return response;
 }
 
@@ -129,6 +138,7 @@ void Server::serve_http(Stream& stream) {
     HttpReader reader(stream, body_bytes_max);
     const bool has_certificate = stream.peer_role() != PeerRole::none;
     const auto admits = [&](const HttpRequest& head) {
+        if (stream.is_peer_revoked()) return false;
         return head.upgrade == codec::rpc_protocol || handlers_.admits(head, has_certificate);
     };
     while (!is_stopped_) {
@@ -137,6 +147,11 @@ void Server::serve_http(Stream& stream) {
             if (request.error().code != ErrorCode::invalid_argument) return;
             counters_.refused.fetch_add(1);
             static_cast<void>(write_response(stream, plain(400, request.error().message), false, transfer_timeout_ms).ok());
+            return;
+        }
+        if (stream.is_peer_revoked()) {  // on a connection from before; a new one does not get beyond its greeting
+            counters_.refused.fetch_add(1);
+            if (write_response(stream, revoked(), false, transfer_timeout_ms).ok()) stream.linger();
             return;
         }
         if (request->upgrade == codec::rpc_protocol) {
@@ -168,7 +183,24 @@ void Server::add_counters(HttpResponse& metrics) const {
     add("dvesp_connections_total", counters_.connections);
     add("dvesp_refused_connections_total", counters_.refused);
     add("dvesp_refused_peers_total", counters_.refused_peers);
+    if (tls_ && tls_->revocations()) {
+        const RevocationSet& set = *tls_->revocations();
+        text += "# TYPE dvesp_revocations gauge\ndvesp_revocations " + std::to_string(set.count()) + "\n";
+        text += "# TYPE dvesp_refused_revoked_total counter\ndvesp_refused_revoked_total " +
+                std::to_string(set.refused_count()) + "\n";
+    }
     metrics.body.insert(metrics.body.end(), text.begin(), text.end());
+}
+
+/// The last answer on a connection whose client was revoked; what it asks is not read.
+void Server::refuse_revoked(Stream& stream, std::uint64_t id) {
+    const Error error = fail(ErrorCode::permission_denied, revoked_text);
+    const codec::Reply reply = codec::reply_of(error);  // its views point into the error
+    const codec::EncodedMessage answer = codec::encode_reply(reply);
+    std::array<std::uint8_t, codec::rpc_head_bytes> prefix{};
+    codec::store_rpc_head(prefix.data(), {codec::RpcKind::reply, id, answer.head.size() + answer.tail.size()});
+    const std::array<ByteView, 3> pieces = {ByteView(prefix), ByteView(answer.head), answer.tail};
+    if (stream.write_all(pieces, transfer_timeout_ms).ok()) stream.linger();
 }
 
 void Server::serve_rpc(Stream& stream, std::vector<std::uint8_t> early) {
@@ -185,6 +217,11 @@ void Server::serve_rpc(Stream& stream, std::vector<std::uint8_t> early) {
         if (head->kind == codec::RpcKind::peer && !is_node) {  // before a byte of it is read: Raft believes what it is told
             counters_.refused.fetch_add(1);
             counters_.refused_peers.fetch_add(1);
+            return;
+        }
+        if (stream.is_peer_revoked()) {
+            counters_.refused.fetch_add(1);
+            if (head->kind == codec::RpcKind::request) refuse_revoked(stream, head->id);
             return;
         }
         auto bytes = std::make_shared<AlignedBuffer>(std::max<std::size_t>(head->bytes, 1));

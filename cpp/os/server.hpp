@@ -53,6 +53,7 @@ class Server {
     void serve(Connection& connection, Descriptor descriptor);
     void serve_http(Stream& stream);
     void serve_rpc(Stream& stream, std::vector<std::uint8_t> early);
+    static void refuse_revoked(Stream& stream, std::uint64_t id);
     void add_counters(HttpResponse& metrics) const;
     void reap(bool all);
 

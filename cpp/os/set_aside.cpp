@@ -15,6 +15,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* peers_path = "peers";
 constexpr const char* peers_draft_path = "peers.new";
+constexpr const char* revocations_path = "revocations";  // os/revocations.hpp: who was revoked stays revoked
 constexpr std::string_view aside_prefix = "damaged-";
 constexpr std::size_t kept_max = 2;
 constexpr std::size_t peers_max = 1024;
@@ -62,7 +63,7 @@ Result<std::string> set_aside(const std::string& directory) {
         const std::string name = entry.path().filename().string();
         if (const std::uint64_t number = number_of(name); number != 0) {
             numbers.push_back(number);
-        } else if (name != peers_path && name != peers_draft_path) {
+        } else if (name != peers_path && name != peers_draft_path && name != revocations_path) {
             names.push_back(name);
         }
     }

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "os/openssl_owners.hpp"
+#include "os/revocations.hpp"
 
 namespace dvesp::os {
 namespace {
@@ -86,7 +87,7 @@ using OwnedTls = std::unique_ptr<ssl_st, OpensslFree<&SSL_free>>;
 
 /// @return never an empty pointer: without one a stream would be plain
 Result<OwnedTls> make_tls(const TlsContext& context, int descriptor) {
-    OwnedTls tls(SSL_new(context.native()));
+    OwnedTls tls(context.new_session());
     if (tls && SSL_set_fd(tls.get(), descriptor) == 1) return tls;
     return fail(ErrorCode::unavailable, "TLS: " + tls_complaint());
 }
@@ -147,8 +148,10 @@ Result<std::unique_ptr<Stream>> Stream::connect(const std::string& address, cons
             DVESP_ASSIGN(native, make_tls(*tls, descriptor->number()));
             DVESP_TRY(expect_host(native.get(), target.host));
         }
-        std::unique_ptr<Stream> stream(new Stream(std::move(*descriptor), native.release()));
+        const auto revocations = tls != nullptr ? tls->revocations() : nullptr;
+        std::unique_ptr<Stream> stream(new Stream(std::move(*descriptor), native.release(), revocations));
         const auto greeted = stream->greet(false, timeout_ms);
+        if (revocations) stream->note_peer_at(address, greeted.ok());
         if (!greeted.ok()) return fail(greeted.error().code, address + ": " + greeted.error().message);
         return stream;
     }
@@ -161,19 +164,20 @@ Result<std::unique_ptr<Stream>> Stream::adopt(Descriptor descriptor, const TlsCo
     if (tls != nullptr) {
         DVESP_ASSIGN(native, make_tls(*tls, descriptor.number()));
     }
-    return std::unique_ptr<Stream>(new Stream(std::move(descriptor), native.release()));
+    auto revocations = tls != nullptr ? tls->revocations() : nullptr;
+    return std::unique_ptr<Stream>(new Stream(std::move(descriptor), native.release(), std::move(revocations)));
 }
 
 Result<void> Stream::greet_client(int timeout_ms) {
     const auto greeted = greet(true, timeout_ms);
-    if (!greeted.ok() && greeted.error().code != ErrorCode::timeout) say_why_and_linger();
+    if (!greeted.ok() && greeted.error().code != ErrorCode::timeout) linger();
     return greeted;
 }
 
 /// Closing with unread bytes resets the connection, and a reset lets the other system throw away the alert that came before it
 /// (RFC 9112 §9.6; Linux keeps it): the client would hear "connection reset" instead of what is wrong with its certificate.
 /// So: no more from us, then read what it still sends, for a while.
-void Stream::say_why_and_linger() const noexcept {
+void Stream::linger() const noexcept {
     ::shutdown(descriptor_.number(), SHUT_WR);
     std::array<std::uint8_t, 4096> ignored{};
     for (int reads = 0; reads < linger_reads_max; ++reads) {
@@ -298,6 +302,30 @@ Result<void> Stream::write_all(std::span<const ByteView> given, int timeout_ms) 
         if (first < pieces.size()) pieces[first] = pieces[first].subspan(sent);
     }
     return {};
+}
+
+/// So that the node can say at which address a revoked one sits.
+void Stream::note_peer_at(const std::string& address, bool is_greeted) const {
+    if (is_greeted) {
+        const OwnedCertificate certificate = certificate_of(tls_);
+        if (certificate) revocations_->note_peer(address, identity_of(certificate.get()));
+    } else if (SSL_get_verify_result(tls_) == X509_V_ERR_CERT_REVOKED) {
+        revocations_->note_peer(address, {});
+    }
+}
+
+bool Stream::is_peer_revoked() {
+    if (!revocations_) return false;
+    const std::uint64_t generation = revocations_->generation();
+    if (generation == checked_generation_) return is_revoked_;
+    const OwnedCertificate certificate = certificate_of(tls_);
+    if (certificate) {
+        const PeerIdentity peer = identity_of(certificate.get());
+        is_revoked_ = revocations_->is_revoked(peer);
+        if (is_revoked_) revocations_->note_refused(peer);
+    }
+    checked_generation_ = generation;
+    return is_revoked_;
 }
 
 void Stream::shut() noexcept { ::shutdown(descriptor_.number(), SHUT_RDWR); }

@@ -48,17 +48,26 @@ class Stream {
     [[nodiscard]] std::string peer_name() const;
     /// What its certificate lets the peer do. Over plain TCP, where nobody has a name, everybody on this machine is a node.
     [[nodiscard]] PeerRole peer_role() const;
+    /// The certificate that the peer showed was revoked meanwhile: whoever reads or writes for it must not.
+    /// @cost one load, and a look-up when the set has changed
+    [[nodiscard]] bool is_peer_revoked();
+    /// After the last word to a peer that still sends: lets it arrive (no reset overtakes it), for a second at most.
+    void linger() const noexcept;
     /// The peer closed its side, or sent something nobody asked for.
     [[nodiscard]] bool is_stale() const noexcept;
 
   private:
-    Stream(Descriptor descriptor, ssl_st* tls) : descriptor_(std::move(descriptor)), tls_(tls) {}
+    Stream(Descriptor descriptor, ssl_st* tls, std::shared_ptr<RevocationSet> revocations)
+        : revocations_(std::move(revocations)), descriptor_(std::move(descriptor)), tls_(tls) {}
     Result<void> greet(bool as_server, int timeout_ms);
-    void say_why_and_linger() const noexcept;
+    void note_peer_at(const std::string& address, bool is_greeted) const;
     Result<void> wait(short events, int timeout_ms) const;
     Result<void> wait_for_tls(int outcome, int timeout_ms) const;
     Result<std::size_t> write_some(std::span<const ByteView> pieces, int timeout_ms);
 
+    std::shared_ptr<RevocationSet> revocations_;
+    std::uint64_t checked_generation_ = 0;  ///< of the set, when it was asked last
+    bool is_revoked_ = false;
     Descriptor descriptor_;
     ssl_st* tls_;
 };

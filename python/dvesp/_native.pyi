@@ -279,6 +279,11 @@ def instruction_set() -> str:
     The kernels that this CPU runs.
     """
 
+def is_in_revocation_snapshot(path: str, ca_file: str, certificate: str) -> bool:
+    """
+    Whether the certificate of a PEM file is in such a file.
+    """
+
 def issue_certificate(
     ca_directory: str,
     name: str,
@@ -291,6 +296,11 @@ def issue_certificate(
     Writes <name>.crt.pem and <name>.key.pem; returns their paths. days below 1: expired already.
     """
 
+def issued_certificates(ca_directory: str) -> list[dict[str, typing.Any]]:
+    """
+    What read_certificate says, of all that the CA issued, oldest first.
+    """
+
 def make_ca(directory: str, organisation: str) -> tuple[str, str]:
     """
     Writes ca.pem and ca.key.pem; returns their paths. Nothing is overwritten.
@@ -299,6 +309,23 @@ def make_ca(directory: str, organisation: str) -> tuple[str, str]:
 def read_certificate(path: str) -> dict[str, typing.Any]:
     """
     What the first certificate of a PEM file says.
+    """
+
+def read_revocations(path: str) -> list[dict[str, typing.Any]]:
+    """
+    The entries of a file; none when it is absent.
+    """
+
+def renew_certificate(
+    ca_directory: str, name: str, directory: str, days: typing.SupportsInt | typing.SupportsIndex
+) -> tuple[str, str]:
+    """
+    A new key and certificate in the place of the old ones; returns their paths. days 0: as before.
+    """
+
+def revoke_certificates(ca_directory: str, serials: collections.abc.Sequence[str], reason: str) -> list[dict[str, typing.Any]]:
+    """
+    Signs that they count no more; returns the new entries.
     """
 
 def set_error_classes(classes: dict[str, typing.Any]) -> None:
@@ -314,6 +341,11 @@ def vector_bytes_copied() -> int:
 def version() -> str:
     """
     The version of the package.
+    """
+
+def write_revocation_snapshot(ca_directory: str, path: str) -> int:
+    """
+    All revoked serials as one small signed file; returns how many there are.
     """
 
 _error_classes: dict[str, typing.Any] = {

@@ -31,6 +31,7 @@ def add_commands(commands: Commands) -> None:
     serve.add_argument("--tls-ca", metavar="FILE", help="the organisation's CA; default: as for clients")
     serve.add_argument("--tls-cert", metavar="FILE")
     serve.add_argument("--tls-key", metavar="FILE")
+    serve.add_argument("--tls-revocations", metavar="FILE", help="written by `dvesp ca revoke`; read again when it changes")
     serve.add_argument("--token-file", metavar="FILE", help="lines of bearer tokens that REST accepts")
     serve.add_argument(
         "--scrub-seconds", metavar="N", help="everything on the disk is read and checked this often; default: a day"
@@ -71,7 +72,7 @@ def node_arguments(options: argparse.Namespace) -> list[str]:
     typed = {name: getattr(options, name) for name in _PASSED if getattr(options, name) is not None}
     is_insecure, filed = read_config(options.config) if options.config is not None else (False, {})
     if options.insecure:  # typed: it also wins over certificates in the file
-        is_insecure, filed = True, {name: value for name, value in filed.items() if name not in _TLS}
+        is_insecure, filed = True, {name: value for name, value in filed.items() if not name.startswith("tls_")}
     elif any(name in typed for name in _TLS):
         is_insecure = False
     given = filed | typed
@@ -84,4 +85,4 @@ def node_arguments(options: argparse.Namespace) -> list[str]:
 
 
 _TLS = ("tls_ca", "tls_cert", "tls_key")
-_PASSED = ("data", "listen", "advertise", "join", "node_id", "role", *_TLS, "token_file", "scrub_seconds")
+_PASSED = ("data", "listen", "advertise", "join", "node_id", "role", *_TLS, "tls_revocations", "token_file", "scrub_seconds")

@@ -22,7 +22,7 @@ _KEYS = {
         "role": _ROLE,
         "scrub_seconds": _COUNT,
     },
-    "tls": {"ca": _PATH, "cert": _PATH, "key": _PATH},
+    "tls": {"ca": _PATH, "cert": _PATH, "key": _PATH, "revocations": _PATH},
     "rest": {"token_file": _PATH},
 }
 

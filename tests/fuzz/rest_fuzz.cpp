@@ -40,6 +40,10 @@ void check_body(std::uint8_t kind, ByteView body) {
     const api::Matrix& matrix = document->matrix;
     require(matrix.values.size() == std::size_t{matrix.count} * matrix.dimension || matrix.count == 0);
     if (kind >= makers.size()) {
+        const auto entries = api::revocation_entries(*document);
+        if (entries.ok()) {
+            for (const auto& entry : *entries) require(codec::parse_revocation(entry).ok());
+        }
         const auto made = api::create_request(std::move(*document));
         if (made.ok()) check(made->asked);
         return;

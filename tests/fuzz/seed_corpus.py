@@ -261,6 +261,25 @@ def audit_seeds() -> None:
     save("audit_fuzz", b"\4\7\0\0\0", entries, b"\3", u16(b"DVAR\1"))
 
 
+def revocation(serial: bytes, reason: int, signature: bytes) -> bytes:
+    head = b"DVRV" + bytes([1, reason, len(serial), 0]) + struct.pack("<Q", 1_700_000_000) + b"c" * 32 + b"k" * 32
+    return head + serial.ljust(20, b"\0") + struct.pack("<HH", len(signature), 0) + signature
+
+
+def revocation_seeds() -> None:
+    entries = [revocation(b"\x01" * size, reason, b"s" * size) for size, reason in ((1, 0), (16, 1), (20, 9))]
+    for entry in entries:
+        save("revocation_fuzz", b"\0", entry)
+    save("revocation_fuzz", b"\1", *entries)
+    save("rest_fuzz", b"\x09", json.dumps({"entries": [entry.hex() for entry in entries]}).encode())
+    codes = bytes(8) + b"\x01\x02\x03\x05"  # three differences of 20 bits or more
+    for count in (0, 1, 3, 4):
+        head = b"DVRS" + bytes([1, 19, 0, 0]) + struct.pack("<Q", 7) + b"c" * 32
+        size = (20 * count + 7) // 8
+        coded = codes[:size] if count else b""
+        save("revocation_fuzz", b"\2", head, struct.pack("<III", 1, count, size), coded, u16(b"sig"))
+
+
 def column(data: bytes) -> bytes:
     return data.ljust((len(data) + 63) // 64 * 64, b"\0")
 
@@ -281,7 +300,7 @@ def put_frame() -> tuple[bytes, bytes]:
 
 
 WRITERS = [cbor_seeds, filter_seeds, config_seeds, container_seeds, frame_seeds, manifest_seeds, log_seeds, rest_seeds]
-WRITERS += [crypto_seeds, gossip_seeds, encrypted_file_seeds, audit_seeds]
+WRITERS += [crypto_seeds, gossip_seeds, encrypted_file_seeds, audit_seeds, revocation_seeds]
 
 
 def main() -> None:

@@ -97,7 +97,7 @@ def test_modes_do_not_depend_on_the_umask(tmp_path: Path) -> None:
         finally:
             os.umask(before)
         found = {path.name: mode(path) for path in Path(folder).iterdir()}
-        assert found == {"ca.pem": 0o644, "n.crt.pem": 0o644, "ca.key.pem": 0o600, "n.key.pem": 0o600}
+        assert found == {"ca.pem": 0o644, "issued.pem": 0o644, "n.crt.pem": 0o644, "ca.key.pem": 0o600, "n.key.pem": 0o600}
         assert mode(Path(folder)) == 0o700
 
 

@@ -25,6 +25,7 @@ scrub_seconds = 60
 ca = "ca.pem"
 cert = "certs/n1.crt.pem"
 key = "../n1.key.pem"
+revocations = "revocations"
 [rest]
 token_file = "tokens"
 """
@@ -38,6 +39,7 @@ OPTIONS = (
     "tls_ca",
     "tls_cert",
     "tls_key",
+    "tls_revocations",
     "token_file",
     "scrub_seconds",
     "config",
@@ -73,6 +75,7 @@ def test_every_key_becomes_an_option_and_paths_start_at_the_file(tmp_path: Path)
         "--tls-ca": str(tmp_path / "ca.pem"),
         "--tls-cert": str(tmp_path / "certs" / "n1.crt.pem"),
         "--tls-key": f"{tmp_path}/../n1.key.pem",
+        "--tls-revocations": f"{tmp_path}/revocations",
         "--token-file": str(tmp_path / "tokens"),
     }
     absolute = f'[node]\ndata = "{tmp_path}/elsewhere"'
