@@ -96,7 +96,8 @@ py::dict prove(const std::string& directory, std::uint64_t index) {
 
 void define_audit(py::module_& module) {
     module.def("audit_verify", &verify, py::arg("directory"), py::arg("devices"),
-               "Checks the audit log in a directory, and what device directories remember of it; what was found, problems first of all.");
+               "Checks the audit log in a directory, and what device directories remember of it; what was found, problems "
+               "first of all.");
     module.def("audit_read", &read, py::arg("directory"), py::arg("offset"), py::arg("index"), py::arg("count"),
                "(entries, next offset, next index) from a place in the log; offset 0 and index 0 are its beginning.");
     module.def("audit_prove", &prove, py::arg("directory"), py::arg("index"),
