@@ -45,7 +45,8 @@ struct RevocationSet::Authorities {
             if (key && X509_check_ca(certificate.get()) >= 1) out->keys[identity_of(certificate.get()).key] = std::move(key);
         }
         ERR_clear_error();
-        if (out->keys.empty()) return fail(ErrorCode::invalid_argument, "tls.ca: there is no CA's certificate in '" + path + "'");
+        if (out->keys.empty())
+            return fail(ErrorCode::invalid_argument, "tls.ca: there is no CA's certificate in '" + path + "'");
         return std::shared_ptr<const Authorities>(std::move(out));
     }
     [[nodiscard]] bool signed_entry(ByteView bytes, const codec::Revocation& entry) const {
