@@ -165,7 +165,7 @@ class Story {
             const store::CollectionConfig config{2};
             for (const char* name : {"docs", "notes"}) {
                 const bool is_made = (*store)->database().create_collection(name, config, false).ok();
-                if (!is_made || !write((*store)->database(), name, name[0]).ok()) return false;
+                if (!is_made || !write((*store)->database(), name, static_cast<std::uint8_t>(name[0])).ok()) return false;
             }
             if (!(*store)->close().ok()) return false;
         }
