@@ -6,6 +6,7 @@
 #include "bind/errors.hpp"
 #include "bind/remote.hpp"
 #include "bind/store.hpp"
+#include "bind/store_keys.hpp"
 #include "kernels/kernels.hpp"
 #include "store/frame_maker.hpp"
 
@@ -78,6 +79,7 @@ PYBIND11_MODULE(_native, module) {
     dvesp::bind::define_errors(module);
     dvesp::bind::SearchReply::define(module);
     dvesp::bind::PyKeyring::define(module);
+    dvesp::bind::PyStoreKeys::define(module);
     dvesp::bind::PyStore::define(module);
     dvesp::bind::PyRemoteStore::define(module);
     dvesp::bind::define_certificates(module);

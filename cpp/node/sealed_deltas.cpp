@@ -12,6 +12,8 @@ namespace {
 constexpr std::uint8_t attempts_max = 8;
 constexpr std::uint8_t delta_kind = 2;
 constexpr std::uint16_t parts_max = 64;
+constexpr std::uint64_t drop_seq = ~std::uint64_t{0};  ///< of a drop: found without reading, and readable after a shredding
+constexpr std::string_view change_key_label = "dvesp/change-key/1";
 enum class Change : std::uint8_t { create = 1, drop = 2, frame = 3 };
 
 std::vector<std::uint8_t> encode_change(const store::GuardedFrame& guarded, const sealed::Plan& plan) {
@@ -23,6 +25,7 @@ std::vector<std::uint8_t> encode_change(const store::GuardedFrame& guarded, cons
         out.text(text_of(view.metadata(0)));
         out.number(plan.k);
         out.number(plan.n);
+        out.number(std::uint8_t{1});  // its changes have a key of their own
     } else if (view.head.kind == codec::FrameKind::drop_collection) {
         out.number(static_cast<std::uint8_t>(Change::drop));
         out.text(view.id(0));
@@ -38,14 +41,28 @@ std::vector<std::uint8_t> encode_change(const store::GuardedFrame& guarded, cons
 
 }  // namespace
 
+crypto::Key32 SealedStore::Sealing::change_key() const {
+    return crypto::HmacKey(data_key.bytes()).expand32({bytes_of(change_key_label)});
+}
+
+/// Creations and drops are readable as long as the store is; everything between them goes with the collection's key.
+Result<crypto::Key32> SealedStore::delta_key(const sealed::DeltaName& name) {
+    if (name.seq == 0 || name.seq == drop_seq) return index_key_.clone();
+    DVESP_ASSIGN(const auto sealing, sealing_of(name.shard));
+    return sealing->has_own_changes ? sealing->change_key() : index_key_.clone();
+}
+
 Result<void> SealedStore::seal_delta(const store::GuardedFrame& guarded, const Sealing& sealing, Batch& batch, Bytes& bytes) {
     const std::vector<std::uint8_t> change = encode_change(guarded, sealing.plan);
     const auto parts = static_cast<std::uint16_t>(change.size() / sealed::delta_part_bytes + 1);
     if (parts > parts_max) return fail(ErrorCode::invalid_argument, "the batch is too large to be sealed; split it");
     sealed::DeltaName name{sealing.shard, guarded.shard_seq, 0, 0};
     // A frame of a catalog has no number of its own: a creation is the first of its collection, a drop the last.
-    if (guarded.frame->view.head.kind == codec::FrameKind::drop_collection) name.seq = last_seq_of(sealing.shard) + 1;
-    sealed::DeltaSealer sealer(index_key_, name_key_);
+    const bool is_drop = guarded.frame->view.head.kind == codec::FrameKind::drop_collection;
+    if (is_drop) name.seq = sealing.has_own_changes ? drop_seq : last_seq_of(sealing.shard) + 1;
+    const bool is_open = name.seq == 0 || name.seq == drop_seq || !sealing.has_own_changes;
+    const crypto::Key32 key = is_open ? index_key_.clone() : sealing.change_key();
+    sealed::DeltaSealer sealer(key, name_key_);
     const sealed::Plan plan{fleet_->record().plan.k, static_cast<std::uint8_t>(fleet_->size())};
     const auto is_used = [&] {
         for (std::size_t device = 0; device < fleet_->size(); ++device) {
@@ -79,7 +96,8 @@ std::uint64_t SealedStore::last_seq_of(std::uint32_t shard) const {
 
 /// One part of one attempt; nothing when it is not there. @errors unavailable: it may be on devices that are not here
 Result<std::optional<SealedStore::DeltaPart>> SealedStore::read_part(const sealed::DeltaName& name) {
-    sealed::DeltaSealer sealer(index_key_, name_key_);
+    DVESP_ASSIGN(const crypto::Key32 key, delta_key(name));
+    sealed::DeltaSealer sealer(key, name_key_);
     std::vector<std::vector<FragmentId>> ids(fleet_->size());
     for (std::size_t device = 0; device < ids.size(); ++device) {
         ids[device].push_back(sealer.id_of(name, static_cast<std::uint8_t>(device + 1)));
@@ -178,16 +196,43 @@ Result<bool> SealedStore::take_delta(std::uint32_t shard, std::uint64_t seq) {
         DVESP_TRY(replay_frame(shard, in.view(in.left()), crc));
         return true;
     }
-    const std::string name = in.text(codec::collection_name_bytes_max);
     if (kind == Change::drop) {
-        DVESP_TRY(database_->drop_collection(name));
+        DVESP_TRY(database_->drop_collection(in.text(codec::collection_name_bytes_max)));
         return true;
     }
-    const std::string config_bytes = in.text(4096);
-    if (kind != Change::create || !in.ok()) return fail(ErrorCode::integrity, "a part of the index is malformed");
-    DVESP_ASSIGN(const store::CollectionConfig config, store::parse_config(bytes_of(config_bytes)));
-    DVESP_TRY(database_->create_collection(name, config, false));
+    DVESP_ASSIGN(const auto creation, read_creation(shard));
+    if (kind != Change::create || !creation) return fail(ErrorCode::integrity, "a part of the index is malformed");
+    DVESP_ASSIGN(const store::CollectionConfig config, store::parse_config(bytes_of(creation->config)));
+    DVESP_TRY(database_->create_collection(creation->name, config, false));
     return true;
+}
+
+/// @return whether the collection is gone, or was never anything but dropped
+Result<bool> SealedStore::take_drop(std::uint32_t shard) {
+    DVESP_ASSIGN(const auto creation, read_creation(shard));
+    if (!creation || !creation->has_own_changes) return false;
+    return take_delta(shard, drop_seq);
+}
+
+/// Changes of a collection that the database lacks. Of a shredded one nothing can be read but that it was dropped.
+Result<void> SealedStore::take_changes(std::uint32_t shard) {
+    auto collection = database_->collection_of(shard);
+    if (!collection) return {};
+    DVESP_ASSIGN(const bool is_dropped, take_drop(shard));
+    if (is_dropped) return {};
+    if (is_shredded(shard)) {
+        collection->set_damage(shredded(collection->name()).message, ErrorCode::sealed);
+        return {};
+    }
+    for (; collection; collection = database_->collection_of(shard)) {
+        const std::uint64_t seq = collection->last_shard_seq() + 1;
+        DVESP_ASSIGN(const bool is_taken, take_delta(shard, seq));
+        if (is_taken) continue;
+        DVESP_ASSIGN(const auto later, read_delta(shard, seq + 1));
+        if (later) return fail(ErrorCode::integrity, "the devices lack a part of the index: a change is missing");
+        break;
+    }
+    return {};
 }
 
 Result<void> SealedStore::attach(store::Database& database) {
@@ -204,14 +249,7 @@ Result<void> SealedStore::attach(store::Database& database) {
                     return {};
                 }
             }
-            for (auto collection = database_->collection_of(shard); collection; collection = database_->collection_of(shard)) {
-                const std::uint64_t seq = collection->last_shard_seq() + 1;
-                DVESP_ASSIGN(const bool is_taken, take_delta(shard, seq));
-                if (is_taken) continue;
-                DVESP_ASSIGN(const auto later, read_delta(shard, seq + 1));
-                if (later) return fail(ErrorCode::integrity, "the devices lack a part of the index: a change is missing");
-                break;
-            }
+            DVESP_TRY(take_changes(shard));
         }
     };
     const auto taken = take();
@@ -225,18 +263,15 @@ Result<std::shared_ptr<const SealedStore::Sealing>> SealedStore::sealing_of(std:
         const std::scoped_lock lock(mutex_);
         if (const auto found = sealings_.find(shard); found != sealings_.end()) return found->second;
     }
-    DVESP_ASSIGN(const auto change, read_delta(shard, 0));
-    if (!change) return fail(ErrorCode::integrity, "the devices do not know how the collection is sealed");
-    codec::Reader in(change->bytes());
-    const auto kind = static_cast<Change>(in.number<std::uint8_t>());
+    DVESP_ASSIGN(const auto creation, read_creation(shard));
+    if (!creation) return fail(ErrorCode::integrity, "the devices do not know how the collection is sealed");
+    if (is_shredded(shard)) return shredded(creation->name);
     auto sealing = std::make_shared<Sealing>();
     sealing->shard = shard;
-    sealing->name = in.text(codec::collection_name_bytes_max);
-    static_cast<void>(in.text(4096));
-    sealing->plan.k = in.number<std::uint8_t>();
-    sealing->plan.n = in.number<std::uint8_t>();
-    if (kind != Change::create || !in.ok()) return fail(ErrorCode::integrity, "a part of the index is malformed");
-    DVESP_ASSIGN(sealing->data_key, keys_->key("data/" + std::to_string(shard)));
+    sealing->name = creation->name;
+    sealing->plan = creation->plan;
+    sealing->has_own_changes = creation->has_own_changes;
+    DVESP_ASSIGN(sealing->data_key, keys_->key(data_key_name(shard)));
     const std::scoped_lock lock(mutex_);
     sealings_[shard] = sealing;
     return std::shared_ptr<const Sealing>(sealing);

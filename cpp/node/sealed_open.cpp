@@ -9,6 +9,7 @@
 #include "node/audit_log.hpp"
 #include "node/encrypting_files.hpp"
 #include "node/sealed_store.hpp"
+#include "store/database.hpp"
 
 namespace dvesp::node {
 namespace {
@@ -116,6 +117,7 @@ Result<std::unique_ptr<SealedStore>> SealedStore::open(SealedOptions options) {
     const auto files = store->options_.files_at(store->options_.path);
     DVESP_ASSIGN(const bool is_there, files->exists(keys_path));
     if (is_there) {
+        if (store->options_.must_exist) DVESP_TRY(store->lock_index());
         DVESP_TRY(store->open_existing(*files));
     } else {
         bool has_devices = false;
@@ -127,6 +129,11 @@ Result<std::unique_ptr<SealedStore>> SealedStore::open(SealedOptions options) {
             return fail(ErrorCode::invalid_argument, files->describe("") +
                                                          ": there is a plain store; open it without devices=, or "
                                                          "give a sealed store a directory of its own");
+        }
+        if (!has_devices && store->options_.must_exist) {
+            return fail(ErrorCode::invalid_argument, files->describe("") +
+                                                         ": there is no sealed store, and none of the devices "
+                                                         "has one; give the directories that it was made with");
         }
         DVESP_TRY(has_devices ? store->adopt(*files) : store->create(*files));
     }
@@ -163,29 +170,52 @@ Result<void> SealedStore::create(ports::Files& files) {
     return save_keys();
 }
 
+Result<sealed::KeyTable> SealedStore::unlock(const sealed::KeyCopies& copies) const {
+    if (options_.master) return sealed::KeyTable::newest(copies, *options_.master);
+    return sealed::KeyTable::newest(copies, options_.secret);
+}
+
+/// The newest table of keys is here or on a device: a copy of the store's directory may be old, and so may a device be.
 Result<void> SealedStore::open_existing(ports::Files& files) {
     DVESP_ASSIGN(const auto key_bytes, read_whole(files, keys_path));
-    DVESP_ASSIGN(keys_, sealed::KeyTable::open(key_bytes, options_.secret));
     DVESP_ASSIGN(const auto fleet_bytes, read_whole(files, fleet_path));
     DVESP_ASSIGN(FleetRecord record, parse_fleet(fleet_bytes));
     DVESP_TRY(place_devices(record));
     fleet_ = std::make_unique<Fleet>(options_.files_at, std::move(record));
-    take_newer_keys(key_bytes);
+    std::vector<std::vector<std::uint8_t>> tables;
+    for (std::size_t device = 0; device < fleet_->size(); ++device) {
+        if (auto bytes = fleet_->record(device, keys_record)) tables.push_back(std::move(*bytes));
+    }
+    DVESP_ASSIGN(keys_, unlock({fleet_->record().store_id, key_bytes, {tables.begin(), tables.end()}}));
+    if (keys_->lacks_data_of(key_bytes)) return bring_back_without_shredded(files);
     DVESP_ASSIGN(file_key_, collect_file_key());
     return {};
 }
 
-/// An older copy of the store's directory has an older table of keys: the devices have the one of today.
-void SealedStore::take_newer_keys(ByteView known) {
-    std::set<Hash> tried = {sha256(known)};
-    for (std::size_t device = 0; device < fleet_->size(); ++device) {
-        const auto bytes = fleet_->record(device, keys_record);
-        if (!bytes || !tried.insert(sha256(*bytes)).second) continue;
-        auto table = sealed::KeyTable::open(*bytes, options_.secret);
-        const bool is_newer = table.ok() && table->store_id() == keys_->store_id() &&
-                              (table->epoch() > keys_->epoch() || table->name_count() > keys_->name_count());
-        if (is_newer) keys_ = std::move(*table);
+/// The index still has rows of a collection that was shredded: it goes, and what is left comes back from the devices, under
+/// a new key of files. A power cut at any place leaves what leads here again, for the table of keys is written last.
+Result<void> SealedStore::bring_back_without_shredded(ports::Files& files) {
+    DVESP_TRY(fleet_->close());  // adopting opens the devices itself
+    fleet_.reset();
+    options_.master = keys_->master().clone();  // no slot need be unlocked again
+    DVESP_TRY(remove_index());
+    return adopt(files);
+}
+
+Result<void> SealedStore::remove_index() {
+    const auto index = options_.files_at(options_.path + index_folder);
+    const std::vector<std::string> folders = {"", store::segment_directory, store::log_directory};
+    for (const std::string& folder : folders) {
+        const auto names = index->list(folder);
+        if (!names.ok()) continue;  // there is no such folder
+        for (const std::string& name : *names) {
+            const std::string path = folder.empty() ? name : folder + "/" + name;
+            const bool stays = path == store::lock_path || path == store::segment_directory || path == store::log_directory;
+            if (!stays) DVESP_TRY(index->remove(path));
+        }
+        DVESP_TRY(index->sync_directory(folder));
     }
+    return {};
 }
 
 /// Directories move and are listed in any order: a device is known by its id. What is not here keeps its place.
@@ -217,27 +247,32 @@ Result<void> SealedStore::place_devices(FleetRecord& record) const {
 }
 
 Result<void> SealedStore::adopt(ports::Files& files) {
-    std::optional<FleetRecord> record;
-    std::set<Hash> tried;  // most devices have the same, and a passphrase is slow on purpose
-    Error last = fail(ErrorCode::corruption,
-                      "devices: none of them knows a store; one that was never finished is made anew "
-                      "after its device directories are removed");
+    std::vector<std::vector<std::uint8_t>> tables;
+    std::vector<FleetRecord> fleets;
     for (const std::string& path : options_.device_paths) {
         auto vault = Vault::open(options_.files_at(path));
         if (!vault.ok()) continue;
-        const auto key_bytes = (*vault)->record(keys_record);
+        auto key_bytes = (*vault)->record(keys_record);
         const auto fleet_bytes = (*vault)->record(fleet_record);
         if (!key_bytes.ok() || !*key_bytes || !fleet_bytes.ok() || !*fleet_bytes) continue;
-        if (!tried.insert(sha256(**key_bytes)).second) continue;
-        auto table = sealed::KeyTable::open(**key_bytes, options_.secret);
         auto parsed = parse_fleet(**fleet_bytes);
-        if (!table.ok()) last = table.error();
-        if (!table.ok() || !parsed.ok()) continue;
-        if (keys_ && keys_->epoch() >= table->epoch() && keys_->name_count() >= table->name_count()) continue;
-        keys_ = std::move(*table);
-        record = std::move(*parsed);
+        if (!parsed.ok()) continue;
+        tables.push_back(std::move(**key_bytes));
+        fleets.push_back(std::move(*parsed));
     }
-    if (!keys_) return last;
+    if (fleets.empty()) {
+        return fail(ErrorCode::corruption,
+                    "devices: none of them knows a store; one that was never finished is made anew "
+                    "after its device directories are removed");
+    }
+    const auto devices_of = [&](const FleetRecord& one) {
+        return std::count_if(fleets.begin(), fleets.end(), [&](const auto& other) { return other.store_id == one.store_id; });
+    };
+    const auto most = std::max_element(fleets.begin(), fleets.end(), [&](const FleetRecord& a, const FleetRecord& b) {
+        return devices_of(a) < devices_of(b);
+    });
+    std::optional<FleetRecord> record = *most;
+    DVESP_ASSIGN(keys_, unlock({record->store_id, {}, {tables.begin(), tables.end()}}));
     DVESP_TRY(place_devices(*record));
     PortRandom random(*options_.random);
     random.fill(file_key_.bytes());
@@ -332,6 +367,24 @@ void SealedStore::refresh_records() {
         const auto known = fleet_->record(device, keys_record);
         if (known && *known != key_bytes) static_cast<void>(fleet_->put_record(device, keys_record, key_bytes).ok());
     }
+    const auto files = options_.files_at(options_.path);  // may be an older copy than the devices'
+    const auto here = read_whole(*files, keys_path);
+    if (here.ok() && *here != key_bytes) static_cast<void>(write_whole(*files, keys_path, key_bytes).ok());
+}
+
+/// The directory first: from then on the new table counts, and whoever opens brings it to the devices.
+Result<KeySpread> SealedStore::spread_keys() {
+    const std::vector<std::uint8_t> key_bytes = keys_->encode();
+    DVESP_TRY(write_whole(*options_.files_at(options_.path), keys_path, key_bytes));
+    return put_keys(key_bytes);
+}
+
+KeySpread SealedStore::put_keys(ByteView key_bytes) {
+    KeySpread out{static_cast<std::uint32_t>(fleet_->size()), 0};
+    for (std::size_t device = 0; device < fleet_->size(); ++device) {
+        out.reached += fleet_->put_record(device, keys_record, key_bytes).ok() ? 1 : 0;
+    }
+    return out;
 }
 
 Result<crypto::AesCtrStream> SealedStore::fresh_stream() {

@@ -207,6 +207,7 @@ Result<void> SealedStore::complete() {
     Inventory inventory = take_inventory();
     for (const std::string& collection_name : database_->collection_names()) {
         DVESP_ASSIGN(const auto collection, database_->collection(collection_name));
+        if (is_shredded(collection->shard())) continue;  // its fragments are of no use to anybody
         DVESP_ASSIGN(const auto sealing, sealing_of(collection->shard()));
         DVESP_TRY(each_row(*collection, [&](std::span<const Row> rows) { return complete_rows(*sealing, rows, inventory); }));
     }

@@ -39,6 +39,14 @@ struct SealedOptions {
     ports::Clock* clock = nullptr;        ///< of the audit log, as the next
     ports::Executor* executor = nullptr;  ///< not stopped before the store is closed
     std::optional<sealed::Plan> plan;     ///< of a new store; nothing = what the planner says
+    std::optional<crypto::Key32> master;  ///< from recovery words: unlocks instead of `secret`
+    bool must_exist = false;  ///< its keys are wanted, not its records: nothing is made anew, and the index is locked here
+};
+
+/// How far a changed table of keys came. The others get it when they are back.
+struct KeySpread {
+    std::uint32_t devices = 0;
+    std::uint32_t reached = 0;
 };
 
 /// What a collection promises now.
@@ -104,6 +112,21 @@ class SealedStore final : public store::CommitGuard {
     /// @errors integrity: a device remembers another history
     Result<void> flush_audit();
 
+    // ---- sealed_keys.cpp: of a store opened with must_exist, before or without `attach`; one thread at a time
+    [[nodiscard]] const sealed::KeyTable& keys() const noexcept { return *keys_; }
+    /// One more secret unlocks. @errors invalid_argument: 16 do; unavailable: fewer than k devices, nothing written
+    Result<KeySpread> add_key(const sealed::UserSecret& secret);
+    /// @param number as listed, from 1. @errors invalid_argument: there is none, or it is the last; unavailable
+    Result<KeySpread> remove_key(std::size_t number);
+    /// A new master key that these secrets alone unlock. A power cut leaves a store of the old secrets or of the new ones.
+    /// @errors invalid_argument; unavailable: fewer than k devices, nothing written
+    Result<KeySpread> rotate_keys(const std::vector<const sealed::UserSecret*>& secrets);
+    /// The key of a collection's records goes, with the index that has their vectors: it comes back without them when the
+    /// store is opened next. @cost that opening reads all changes of the other collections from the devices
+    /// @errors collection_not_found; sealed: it was shredded before; invalid_argument: it was made by an older version;
+    ///         unavailable: fewer than k devices, nothing written
+    Result<KeySpread> shred(const std::string& collection);
+
     Result<void> before_append(std::span<store::GuardedFrame> frames) override;
     void after_append(std::span<const store::GuardedFrame> frames, bool is_written) override;
 
@@ -114,6 +137,8 @@ class SealedStore final : public store::CommitGuard {
         std::uint32_t shard = 0;
         sealed::Plan plan;
         crypto::Key32 data_key;
+        bool has_own_changes = false;  ///< changes of the index are sealed under a key from data_key, and are shredded with it
+        [[nodiscard]] crypto::Key32 change_key() const;
     };
     using Batch = std::vector<std::vector<VaultItem>>;  ///< for each device
     struct Bytes {                                      ///< owns what the items of a batch point to
@@ -126,13 +151,24 @@ class SealedStore final : public store::CommitGuard {
     Result<void> create(ports::Files& files);
     Result<void> open_existing(ports::Files& files);
     Result<void> adopt(ports::Files& files);
-    Result<void> take_keys();
     Result<crypto::Key32> collect_file_key();
     Result<void> share_file_key();
     Result<void> save_keys();
     Result<void> place_devices(FleetRecord& record) const;
     void refresh_records();
-    void take_newer_keys(ByteView known);
+    [[nodiscard]] Result<sealed::KeyTable> unlock(const sealed::KeyCopies& copies) const;
+    Result<void> bring_back_without_shredded(ports::Files& files);
+    Result<void> remove_index();
+    Result<KeySpread> spread_keys();
+    Result<KeySpread> spread_and_record();
+    KeySpread put_keys(ByteView key_bytes);
+
+    // ---- sealed_keys.cpp
+    Result<void> lock_index();
+    Result<void> check_can_spread();
+    static Error shredded(const std::string& collection);
+    [[nodiscard]] bool is_shredded(std::uint32_t shard) const { return !keys_->has(data_key_name(shard)); }
+    static std::string data_key_name(std::uint32_t shard) { return "data/" + std::to_string(shard); }
 
     // ---- sealed_audit.cpp
     Result<void> start_audit(bool has_new_keys);
@@ -149,6 +185,16 @@ class SealedStore final : public store::CommitGuard {
     Result<void> replay_frame(std::uint32_t shard, ByteView body, std::uint32_t columns_crc);
     [[nodiscard]] std::uint64_t last_seq_of(std::uint32_t shard) const;
     Result<bool> take_delta(std::uint32_t shard, std::uint64_t seq);
+    Result<bool> take_drop(std::uint32_t shard);
+    Result<void> take_changes(std::uint32_t shard);
+    Result<crypto::Key32> delta_key(const sealed::DeltaName& name);
+    /// The collection that the devices know by a number, shredded or not, as far as they say how it is sealed.
+    struct Creation {
+        std::string name, config;
+        sealed::Plan plan;
+        bool has_own_changes = false;
+    };
+    Result<std::optional<Creation>> read_creation(std::uint32_t shard);
 
     // ---- sealed_writes.cpp
     Result<void> put_group(std::span<store::GuardedFrame> frames);
@@ -183,9 +229,11 @@ class SealedStore final : public store::CommitGuard {
     }
     Result<std::shared_ptr<const Sealing>> sealing_of(std::uint32_t shard);
     Result<std::shared_ptr<const Sealing>> make_sealing(const store::Frame& frame);
+    Result<std::shared_ptr<const Sealing>> sealing_for_drop(std::uint32_t shard);
     Result<crypto::AesCtrStream> fresh_stream();
 
     SealedOptions options_;
+    std::unique_ptr<ports::Lock> lock_;
     std::unique_ptr<Fleet> fleet_;
     std::optional<sealed::KeyTable> keys_;
     std::shared_ptr<AuditLog> audit_;  ///< closed before the fleet goes

@@ -41,6 +41,7 @@ std::vector<std::uint32_t> SealedStore::holders(const sealed::RecordSealer& seal
 
 Result<std::shared_ptr<const SealedStore::Sealing>> SealedStore::make_sealing(const store::Frame& frame) {
     auto sealing = std::make_shared<Sealing>();
+    sealing->has_own_changes = true;
     sealing->shard = frame.view.head.shard;
     sealing->name = std::string(frame.view.id(0));
     sealing->plan = fleet_->record().plan;
@@ -52,7 +53,7 @@ Result<std::shared_ptr<const SealedStore::Sealing>> SealedStore::make_sealing(co
         }
     }
     PortRandom random(*options_.random);
-    DVESP_ASSIGN(sealing->data_key, keys_->need("data/" + std::to_string(sealing->shard), random));
+    DVESP_ASSIGN(sealing->data_key, keys_->need(data_key_name(sealing->shard), random));
     DVESP_TRY(save_keys());
     const std::scoped_lock lock(mutex_);
     sealings_[sealing->shard] = sealing;
@@ -130,7 +131,10 @@ Result<void> SealedStore::put_group(std::span<store::GuardedFrame> frames) {
     for (std::size_t at = 0; at < frames.size(); ++at) {
         const codec::BodyHead& head = frames[at].frame->view.head;
         const bool is_new = head.kind == codec::FrameKind::create_collection;
-        DVESP_ASSIGN(const auto sealing, is_new ? make_sealing(*frames[at].frame) : sealing_of(head.shard));
+        const bool is_drop = head.kind == codec::FrameKind::drop_collection;
+        DVESP_ASSIGN(const auto sealing, is_new    ? make_sealing(*frames[at].frame)
+                                         : is_drop ? sealing_for_drop(head.shard)
+                                                   : sealing_of(head.shard));
         needed.push_back(sealing->plan.k);
         if (head.kind == codec::FrameKind::put) DVESP_TRY(seal_rows(frames[at], *sealing, batch, bytes, held_by[at]));
         DVESP_TRY(seal_delta(frames[at], *sealing, batch, bytes));

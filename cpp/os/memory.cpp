@@ -1,6 +1,8 @@
 /// os/memory.cpp - malloc_trim, where the C library has it; limits from sysconf and control groups (cgroups(7)).
 #include "os/memory.hpp"
 
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -50,6 +52,12 @@ std::uint64_t read_memory_limit() {
 std::uint64_t memory_limit_bytes() {
     static const std::uint64_t limit = read_memory_limit();
     return limit;
+}
+
+void forbid_core_dumps() noexcept {
+    const rlimit none{0, 0};
+    static_cast<void>(setrlimit(RLIMIT_CORE, &none));  // each one suffices where the other is not allowed
+    static_cast<void>(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
 }
 
 void release_free_memory() noexcept {

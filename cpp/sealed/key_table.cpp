@@ -1,6 +1,8 @@
 /// sealed/key_table.cpp - wrapping, unwrapping, the bytes of the table.
 #include "sealed/key_table.hpp"
 
+#include <algorithm>
+
 #include "base/sha256.hpp"
 #include "codec/byte_io.hpp"
 #include "crypto/hkdf.hpp"
@@ -9,18 +11,9 @@ namespace dvesp::sealed {
 namespace {
 
 constexpr std::array<std::uint8_t, 4> magic = {'D', 'V', 'K', 'T'};
-constexpr std::uint8_t format = 1;
-constexpr std::string_view derivation_salt = "dvesp/v1";
-
-/// What the KEK is derived from is already secret and uniform; a passphrase is stretched.
-Result<crypto::Key32> key_encryption_key(const UserSecret& secret, ByteView salt, const crypto::ScryptCost& cost) {
-    if (secret.kind == SecretKind::passphrase) return crypto::scrypt(secret.bytes.bytes(), salt, cost);
-    if (secret.bytes.size() != crypto::key_bytes)
-        return fail(ErrorCode::invalid_argument, "keyring: the key must have 32 bytes");
-    const crypto::Key32 extracted = crypto::hkdf_extract(bytes_of(derivation_salt), secret.bytes.bytes());
-    const std::string_view info = secret.kind == SecretKind::wallet_seed ? "dvesp/master-key/seed" : "dvesp/master-key/raw";
-    return crypto::HmacKey(extracted.bytes()).expand32({bytes_of(info), salt});
-}
+constexpr std::uint8_t format = 2, first_format = 1;
+constexpr std::uint8_t binding_format = 1;  // what is wrapped is bound to it in both
+constexpr std::string_view mac_purpose = "table", retired_label = "dvesp/retired/1";
 
 Error malformed() { return fail(ErrorCode::corruption, "the table of keys is damaged"); }
 
@@ -29,7 +22,7 @@ Error malformed() { return fail(ErrorCode::corruption, "the table of keys is dam
 std::string KeyTable::bound_to(const std::string& what) const {
     codec::Writer out;
     out.raw(magic);
-    out.number(format);
+    out.number(binding_format);
     out.raw(store_id_);
     out.number(epoch_);
     out.text(what);
@@ -56,14 +49,9 @@ Result<KeyTable::Slot> KeyTable::make_slot(const UserSecret& secret, RandomSourc
     Slot slot;
     slot.kind = secret.kind;
     random.fill(slot.salt);
-    DVESP_ASSIGN(const crypto::Key32 by, key_encryption_key(secret, slot.salt, slot.cost));
+    DVESP_ASSIGN(const crypto::Key32 by, encryption_key(secret, slot.salt, slot.cost));
     slot.master = wrap(by, master_, "master", random);
     return slot;
-}
-
-Result<crypto::Key32> KeyTable::unlock(const Slot& slot, const UserSecret& secret) const {
-    DVESP_ASSIGN(const crypto::Key32 by, key_encryption_key(secret, slot.salt, slot.cost));
-    return unwrap(by, slot.master, "master");
 }
 
 Result<KeyTable> KeyTable::create(const UserSecret& secret, RandomSource& random) {
@@ -72,54 +60,85 @@ Result<KeyTable> KeyTable::create(const UserSecret& secret, RandomSource& random
     random.fill(table.master_.bytes());
     DVESP_ASSIGN(Slot slot, table.make_slot(secret, random));
     table.slots_.push_back(slot);
-    table.set_opener(slot);
+    table.used_slot_ = 0;
     return table;
 }
 
-void KeyTable::set_opener(const Slot& slot) { std::copy_n(slot.salt.begin(), opened_by_.size(), opened_by_.begin()); }
+std::array<std::uint8_t, 8> KeyTable::opened_by() const noexcept {
+    std::array<std::uint8_t, 8> out{};
+    if (used_slot_) std::copy_n(slots_[*used_slot_].salt.begin(), out.size(), out.begin());
+    return out;
+}
 
 Result<KeyTable> KeyTable::open(ByteView bytes, const UserSecret& secret) {
-    DVESP_ASSIGN(KeyTable table, parse(bytes));
-    for (const Slot& slot : table.slots_) {
-        if (slot.kind != secret.kind) continue;
-        auto master = table.unlock(slot, secret);
-        if (!master.ok()) continue;
-        table.master_ = std::move(*master);
-        table.set_opener(slot);
-        return table;
-    }
-    return fail(ErrorCode::sealed,
-                "keyring: the key does not open this store; give the passphrase, wallet or key file that it was "
-                "made with, or one that was added with `dvesp keys add`");
+    DVESP_ASSIGN(const KeyTable parsed, parse(bytes));
+    return newest({parsed.store_id_, bytes, {}}, secret);
+}
+
+std::vector<SlotInfo> KeyTable::slots() const {
+    std::vector<SlotInfo> out;
+    for (std::size_t at = 0; at < slots_.size(); ++at) out.push_back({slots_[at].kind, used_slot_ == at});
+    return out;
 }
 
 Result<void> KeyTable::add(const UserSecret& secret, RandomSource& random) {
     if (slots_.size() >= slots_max) return fail(ErrorCode::invalid_argument, "keyring: there are 16 ways to unlock already");
     DVESP_ASSIGN(Slot slot, make_slot(secret, random));
     slots_.push_back(slot);
+    ++revision_;
+    return {};
+}
+
+Result<void> KeyTable::remove(std::size_t index) {
+    if (index >= slots_.size()) {
+        return fail(ErrorCode::invalid_argument,
+                    "keyring: there is no slot " + std::to_string(index + 1) + ", only 1 to " + std::to_string(slots_.size()));
+    }
+    if (slots_.size() == 1)
+        return fail(ErrorCode::invalid_argument, "keyring: this is the last slot: nobody could open the store; add one first");
+    slots_.erase(slots_.begin() + static_cast<std::ptrdiff_t>(index));
+    if (used_slot_ == index) used_slot_.reset();
+    if (used_slot_ && *used_slot_ > index) --*used_slot_;
+    ++revision_;
     return {};
 }
 
 Result<void> KeyTable::rotate(const std::vector<const UserSecret*>& secrets, RandomSource& random) {
     if (secrets.empty()) return fail(ErrorCode::invalid_argument, "keyring: give at least one secret that unlocks from now on");
-    for (const UserSecret* secret : secrets) {
-        bool is_known = false;
-        for (const Slot& slot : slots_) is_known = is_known || (slot.kind == secret->kind && unlock(slot, *secret).ok());
-        if (!is_known) return fail(ErrorCode::sealed, "keyring: one of the secrets does not open this store");
-    }
+    if (secrets.size() > slots_max) return fail(ErrorCode::invalid_argument, "keyring: at most 16 ways to unlock");
     std::map<std::string, crypto::Key32> keys;
     for (const auto& [name, wrapped] : names_) {
         DVESP_ASSIGN(keys[name], key(name));
     }
-    ++epoch_;
-    random.fill(master_.bytes());
-    slots_.clear();
+    KeyTable next;  // this one stays as it is until everything is made
+    next.store_id_ = store_id_;
+    next.epoch_ = epoch_ + 1;
+    next.revision_ = revision_ + 1;
+    next.retired_ = retired_;
+    next.retired_[epoch_] = retirement(epoch_, master_);
+    if (next.retired_.size() > retired_max) next.retired_.erase(next.retired_.begin());
+    random.fill(next.master_.bytes());
     for (const UserSecret* secret : secrets) {
-        DVESP_ASSIGN(Slot slot, make_slot(*secret, random));
-        slots_.push_back(slot);
+        DVESP_ASSIGN(Slot slot, next.make_slot(*secret, random));
+        next.slots_.push_back(slot);
     }
-    for (const auto& [name, value] : keys) names_[name] = wrap(derive("wrap"), value, name, random);
+    for (const auto& [name, value] : keys) next.names_[name] = next.wrap(next.derive("wrap"), value, name, random);
+    *this = std::move(next);
     return {};
+}
+
+/// Who had the master key of an ended epoch knows by this that it is over; nobody else can say so.
+std::array<std::uint8_t, 32> KeyTable::retirement(std::uint32_t epoch, const crypto::Key32& master) const {
+    codec::Writer out;
+    out.raw(bytes_of(retired_label));
+    out.raw(store_id_);
+    out.number(epoch);
+    return crypto::hmac_sha256(master.bytes(), out.bytes());
+}
+
+bool KeyTable::retires(std::uint32_t epoch, const crypto::Key32& master) const {
+    const auto found = retired_.find(epoch);
+    return found != retired_.end() && crypto::equal(found->second, retirement(epoch, master));
 }
 
 crypto::Key32 KeyTable::derive(const std::string& purpose) const {
@@ -134,6 +153,7 @@ Result<crypto::Key32> KeyTable::need(const std::string& name, RandomSource& rand
     crypto::Key32 fresh;
     random.fill(fresh.bytes());
     names_[name] = wrap(derive("wrap"), fresh, name, random);
+    ++revision_;
     return fresh;
 }
 
@@ -145,7 +165,29 @@ Result<crypto::Key32> KeyTable::key(const std::string& name) const {
     return key;
 }
 
+bool KeyTable::lacks_data_of(ByteView other) const {
+    const auto parsed = parse(other);
+    if (!parsed.ok()) return false;
+    return std::any_of(parsed->names_.begin(), parsed->names_.end(),
+                       [this](const auto& entry) { return entry.first.starts_with("data/") && !names_.contains(entry.first); });
+}
+
+bool KeyTable::is_genuine() const {
+    if (revision_ == 0) return names_.contains("names") && key("names").ok();  // format 1 proves no more
+    return crypto::equal(mac_, crypto::hmac_sha256(derive(std::string(mac_purpose)).bytes(), encode_body()));
+}
+
 std::vector<std::uint8_t> KeyTable::encode() const {
+    codec::Writer out;
+    out.raw(encode_body());
+    const auto mac = crypto::hmac_sha256(derive(std::string(mac_purpose)).bytes(), out.bytes());
+    out.raw(mac);
+    const Hash check = sha256(out.bytes());  // against damage, without a key
+    out.raw(check);
+    return std::move(out.bytes());
+}
+
+std::vector<std::uint8_t> KeyTable::encode_body() const {
     codec::Writer out;
     const auto put = [&out](const Wrapped& wrapped) {
         out.raw(wrapped.nonce);
@@ -156,6 +198,7 @@ std::vector<std::uint8_t> KeyTable::encode() const {
     out.number(format);
     out.raw(store_id_);
     out.number(epoch_);
+    out.number(revision_);
     out.number(static_cast<std::uint32_t>(slots_.size()));
     for (const Slot& slot : slots_) {
         out.number(static_cast<std::uint8_t>(slot.kind));
@@ -170,8 +213,11 @@ std::vector<std::uint8_t> KeyTable::encode() const {
         out.text(name);
         put(wrapped);
     }
-    const Hash check = sha256(out.bytes());  // against damage; who changes bytes on purpose meets the tags
-    out.raw(check);
+    out.number(static_cast<std::uint32_t>(retired_.size()));
+    for (const auto& [epoch, proof] : retired_) {
+        out.number(epoch);
+        out.raw(proof);
+    }
     return std::move(out.bytes());
 }
 
@@ -189,9 +235,13 @@ Result<KeyTable> KeyTable::parse(ByteView bytes) {
         return wrapped;
     };
     KeyTable table;
-    if (in.array<4>() != magic || in.number<std::uint8_t>() != format) return malformed();
+    if (in.array<4>() != magic) return malformed();
+    const auto version = in.number<std::uint8_t>();
+    if (version != format && version != first_format) return malformed();
     table.store_id_ = in.array<16>();
     table.epoch_ = in.number<std::uint32_t>();
+    table.revision_ = version == first_format ? 0 : in.number<std::uint64_t>();
+    if (version == format && table.revision_ == 0) in.fail();
     const auto slots = in.number<std::uint32_t>();
     if (slots > slots_max) in.fail();
     for (std::uint32_t at = 0; in.ok() && at < slots; ++at) {
@@ -212,8 +262,19 @@ Result<KeyTable> KeyTable::parse(ByteView bytes) {
         const std::string name = in.text(name_bytes_max);
         table.names_[name] = take();
     }
+    if (version == format) table.take_proofs(in);
     if (!in.ok() || !in.at_end()) return malformed();
     return table;
+}
+
+void KeyTable::take_proofs(codec::Reader& in) {
+    const auto retired = in.number<std::uint32_t>();
+    if (retired > retired_max) in.fail();
+    for (std::uint32_t at = 0; in.ok() && at < retired; ++at) {
+        const auto epoch = in.number<std::uint32_t>();
+        retired_[epoch] = in.array<32>();
+    }
+    mac_ = in.array<32>();
 }
 
 }  // namespace dvesp::sealed

@@ -8,6 +8,8 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,11 +18,16 @@
 #include "crypto/kdf.hpp"
 #include "crypto/secret.hpp"
 
+namespace dvesp::codec {
+class Reader;
+}
+
 namespace dvesp::sealed {
 
 inline constexpr std::size_t slots_max = 16;
 inline constexpr std::size_t names_max = 100'000;
 inline constexpr std::size_t name_bytes_max = 64;
+inline constexpr std::size_t retired_max = 256;  ///< rotations that a table remembers; the oldest is forgotten
 
 enum class SecretKind : std::uint8_t { passphrase = 1, wallet_seed = 2, raw_key = 3 };
 
@@ -29,6 +36,19 @@ struct UserSecret {
     SecretKind kind = SecretKind::raw_key;
     crypto::SecretBytes bytes;  ///< passphrase: UTF-8, 1..4096; otherwise 32 bytes
     [[nodiscard]] UserSecret clone() const { return {kind, crypto::SecretBytes::copy_of(bytes.bytes())}; }
+};
+
+/// One way to unlock, as lists show it.
+struct SlotInfo {
+    SecretKind kind = SecretKind::raw_key;
+    bool is_used = false;  ///< it unlocked this table
+};
+
+/// The tables that a store and its devices have; they may be old, damaged, or a lie.
+struct KeyCopies {
+    std::array<std::uint8_t, 16> store_id{};  ///< tables of other stores do not count
+    ByteView local;                           ///< of the store's own directory; empty = there is none
+    std::vector<ByteView> devices;
 };
 
 /// Random bytes of a caller, drawn when asked for.
@@ -45,19 +65,32 @@ class KeyTable {
     static Result<KeyTable> create(const UserSecret& secret, RandomSource& random);
     /// @errors sealed: the secret unlocks no slot; corruption: the bytes are no key table
     static Result<KeyTable> open(ByteView bytes, const UserSecret& secret);
+    /// The newest genuine table of all that there are, if `secret` still unlocks it. Which is newest is proved with the master
+    /// key, so a device that lies about a number is not believed. @cost scrypt once a slot, for a passphrase
+    /// @errors sealed: the secret unlocks none, was removed, or was replaced by a rotation; corruption: all are damaged
+    static Result<KeyTable> newest(const KeyCopies& copies, const UserSecret& secret);
+    /// The same with the master key itself, from recovery words.
+    /// @errors sealed: it is another store's, or an epoch's that a rotation ended; corruption
+    static Result<KeyTable> newest(const KeyCopies& copies, const crypto::Key32& master);
+    /// The bytes, always of the newest format.
     [[nodiscard]] std::vector<std::uint8_t> encode() const;
 
     [[nodiscard]] const std::array<std::uint8_t, 16>& store_id() const noexcept { return store_id_; }
     [[nodiscard]] std::uint32_t epoch() const noexcept { return epoch_; }
-    [[nodiscard]] std::size_t slot_count() const noexcept { return slots_.size(); }
-    /// Which slot's secret opened this table: the first bytes of its salt. No secret.
-    [[nodiscard]] const std::array<std::uint8_t, 8>& opened_by() const noexcept { return opened_by_; }
+    /// Which slot's secret opened this table: the first bytes of its salt, zeros after recovery words. No secret.
+    [[nodiscard]] std::array<std::uint8_t, 8> opened_by() const noexcept;
+    /// Grows with every change, over rotations too. 0 = a table of format 1.
+    [[nodiscard]] std::uint64_t revision() const noexcept { return revision_; }
+    [[nodiscard]] std::vector<SlotInfo> slots() const;
     [[nodiscard]] std::size_t name_count() const noexcept { return names_.size(); }
 
     /// One more way to unlock. @errors invalid_argument: there are 16 already
     Result<void> add(const UserSecret& secret, RandomSource& random);
-    /// A new master key: every name is wrapped anew, the slots of all given secrets too; other slots are gone.
-    /// @errors sealed: a secret unlocks no slot; invalid_argument: none is given
+    /// The slot at `index` unlocks no more, once no copy of the older table is left.
+    /// @errors invalid_argument: there is none, or it is the last
+    Result<void> remove(std::size_t index);
+    /// A new master key: every name is wrapped anew, and the given secrets alone unlock it, whether they did before or not.
+    /// Who has an older table and its secret still has the names' keys. @errors invalid_argument: no secret, or more than 16
     Result<void> rotate(const std::vector<const UserSecret*>& secrets, RandomSource& random);
 
     /// The key `name`, drawn and wrapped when it is not there yet.
@@ -65,8 +98,10 @@ class KeyTable {
     /// @errors sealed: there is no such key (it was shredded); integrity: it was changed
     [[nodiscard]] Result<crypto::Key32> key(const std::string& name) const;
     /// Everything under the key is unreadable from now on, once no copy of the older table is left.
-    void shred(const std::string& name) { names_.erase(name); }
+    void shred(const std::string& name) { revision_ += names_.erase(name); }
     [[nodiscard]] bool has(const std::string& name) const { return names_.contains(name); }
+    /// A number N for which `other` has the key `data/N` and this table, newer, has it no more.
+    [[nodiscard]] bool lacks_data_of(ByteView other) const;
     /// For keys that are wrapped elsewhere, such as shares on devices: bound to what they are for.
     [[nodiscard]] crypto::Key32 derive(const std::string& purpose) const;
     /// The master key itself, for recovery shares alone.
@@ -86,19 +121,32 @@ class KeyTable {
     };
     KeyTable() = default;
     Result<Slot> make_slot(const UserSecret& secret, RandomSource& random) const;
-    [[nodiscard]] Result<crypto::Key32> unlock(const Slot& slot, const UserSecret& secret) const;
+    /// What wraps the master key in a slot.
+    static Result<crypto::Key32> encryption_key(const UserSecret& secret, ByteView salt, const crypto::ScryptCost& cost);
     [[nodiscard]] std::string bound_to(const std::string& what) const;
     [[nodiscard]] Wrapped wrap(const crypto::Key32& by, const crypto::Key32& key, const std::string& name,
                                RandomSource& random) const;
     [[nodiscard]] Result<crypto::Key32> unwrap(const crypto::Key32& by, const Wrapped& wrapped, const std::string& name) const;
     static Result<KeyTable> parse(ByteView bytes);
-    void set_opener(const Slot& slot);
+    [[nodiscard]] std::vector<std::uint8_t> encode_body() const;
+    void take_proofs(codec::Reader& in);
+    /// Whether who made the table had its master key. @pre master_ is set
+    [[nodiscard]] bool is_genuine() const;
+    [[nodiscard]] std::array<std::uint8_t, 32> retirement(std::uint32_t epoch, const crypto::Key32& master) const;
+    [[nodiscard]] bool retires(std::uint32_t epoch, const crypto::Key32& master) const;
+    struct Candidate;
+    static Result<std::vector<Candidate>> parse_all(const KeyCopies& copies);
+    static Result<KeyTable> settle(std::vector<Candidate>& all, std::uint32_t epoch, const crypto::Key32& master,
+                                   const std::array<std::uint8_t, 16>* salt);
 
     std::array<std::uint8_t, 16> store_id_{};
-    std::array<std::uint8_t, 8> opened_by_{};
     std::uint32_t epoch_ = 1;
+    std::uint64_t revision_ = 1;
     std::vector<Slot> slots_;
     std::map<std::string, Wrapped> names_;
+    std::map<std::uint32_t, std::array<std::uint8_t, 32>> retired_;  ///< epochs that rotations ended, each proved
+    std::array<std::uint8_t, 32> mac_{};                             ///< as it was read
+    std::optional<std::size_t> used_slot_;
     crypto::Key32 master_;
 };
 

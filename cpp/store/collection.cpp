@@ -174,14 +174,21 @@ std::string Collection::damage() const {
     return damage_;
 }
 
-void Collection::set_damage(std::string message) {
+void Collection::set_damage(std::string message, ErrorCode code) {
     const std::scoped_lock lock(mutex_);
-    if (damage_.empty()) damage_ = std::move(message);
+    if (!damage_.empty()) return;
+    damage_ = std::move(message);
+    damage_code_ = code;
+}
+
+bool Collection::is_shredded() const {
+    const std::scoped_lock lock(mutex_);
+    return !damage_.empty() && damage_code_ == ErrorCode::sealed;
 }
 
 Result<void> Collection::check_whole() const {
-    std::string message = damage();
-    if (!message.empty()) return fail(ErrorCode::corruption, std::move(message));
+    const std::scoped_lock lock(mutex_);
+    if (!damage_.empty()) return fail(damage_code_, damage_);
     return {};
 }
 

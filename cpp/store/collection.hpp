@@ -110,8 +110,11 @@ class Collection {
     // ---- any thread -----------------------------------------------------------------------------------------------
     /// Why the collection takes no reads and writes: durable frames of it are lost. Empty = it is whole.
     [[nodiscard]] std::string damage() const;
-    void set_damage(std::string message);
+    /// @param code what reads and writes say: corruption, or sealed where the key is gone for ever
+    void set_damage(std::string message, ErrorCode code = ErrorCode::corruption);
+    /// @errors the code of set_damage
     [[nodiscard]] Result<void> check_whole() const;
+    [[nodiscard]] bool is_shredded() const;
     /// Working memory for one tile of searches; give it back.
     [[nodiscard]] std::unique_ptr<SearchWorkspace> take_workspace();
     void give_workspace(std::unique_ptr<SearchWorkspace> workspace);
@@ -140,6 +143,7 @@ class Collection {
     std::atomic<std::uint32_t> wanted_metrics_;
     mutable std::mutex mutex_;  ///< guards the two members below
     std::string damage_;
+    ErrorCode damage_code_ = ErrorCode::corruption;
     std::vector<std::unique_ptr<SearchWorkspace>> workspaces_;
 };
 

@@ -158,6 +158,7 @@ Result<void> Database::flush(const std::string& name) {
 Result<void> Database::seal_selected(const std::string& name) {
     Result<void> result;
     for (const auto& collection : selected(name, result)) {
+        if (name.empty() && collection->is_shredded()) continue;  // the others have what to do
         DVESP_TRY(collection->check_whole());
         exclusively([&] { return collection->freeze_head(); });
         DVESP_TRY(maintenance_->seal_all(*collection));

@@ -46,6 +46,27 @@ class Keyring:
     @staticmethod
     def from_wallet_text(text: str) -> Keyring: ...
 
+class StoreKeys:
+    """
+    Who unlocks a sealed store; holds its lock.
+    """
+    @staticmethod
+    def recover(path: str, devices: collections.abc.Sequence[str], master: bytes) -> StoreKeys: ...
+    def __init__(self, path: str, devices: collections.abc.Sequence[str], keyring: Keyring) -> None: ...
+    def add(self, keyring: Keyring) -> tuple[typing.Any, ...]:
+        """
+        (devices, of which reached)
+        """
+    def close(self) -> None: ...
+    def describe(self) -> dict[str, typing.Any]: ...
+    def master(self) -> bytes:
+        """
+        The master key, for recovery shares alone.
+        """
+    def remove(self, number: typing.SupportsInt | typing.SupportsIndex) -> tuple[typing.Any, ...]: ...
+    def rotate(self, keyrings: collections.abc.Sequence[Keyring]) -> tuple[typing.Any, ...]: ...
+    def shred(self, collection: str) -> tuple[typing.Any, ...]: ...
+
 class Cursor:
     """
     Walks a pinned snapshot.
@@ -272,6 +293,11 @@ def audit_verify(directory: str, devices: collections.abc.Sequence[str]) -> dict
 def error_table() -> list[typing.Any]:
     """
     Rows (name, number, outcome, HTTP status, Python class, sentence).
+    """
+
+def forbid_core_dumps() -> None:
+    """
+    This process leaves no core dump, and no other one of the same user may read its memory.
     """
 
 def instruction_set() -> str:

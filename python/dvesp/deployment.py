@@ -12,7 +12,7 @@ from .arguments import check_path
 from .errors import InvalidArgument, Sealed, Unavailable
 from .keyring import Keyring
 
-__all__ = ["TLS", "check_fragments", "check_replicas", "connect", "refuse_elsewhere"]
+__all__ = ["TLS", "check_devices", "check_fragments", "check_replicas", "connect", "refuse_elsewhere"]
 
 _ELSEWHERE = {
     "keyring": "a sealed store comes back by opening it: VectorStore(path, devices=[...], keyring=...)",
@@ -88,6 +88,21 @@ def open_sealed(path: str | None, nodes: Any, devices: Any, keyring: Any) -> _na
         raise InvalidArgument(
             "keyring is given without devices: a sealed store needs devices=[...], the directories of its fragments"
         )
+    paths = check_devices(path, devices)
+    if keyring is None:
+        raise Sealed("devices are given without keyring: a sealed store needs keyring=Keyring.from_passphrase(...) or the like")
+    if not isinstance(keyring, Keyring):
+        raise InvalidArgument(f"keyring is a {type(keyring).__name__} but must be a dvesp.Keyring")
+    assert path is not None  # check_devices has refused it
+    return _native.Store(path, paths, keyring._secret)
+
+
+def check_devices(path: str | None, devices: Any) -> list[str]:
+    """The directories of a sealed store's devices, each of its own.
+
+    Raises:
+        InvalidArgument: no path, no list of paths, one that is given twice or is the store's.
+    """
     if isinstance(devices, (str, bytes)) or not isinstance(devices, Iterable):
         raise InvalidArgument(f'devices is {devices!r} but must be a list of directories such as ["./d1", "./d2"]')
     paths = [check_path(device, f"devices: element {position}") for position, device in enumerate(devices)]
@@ -96,11 +111,7 @@ def open_sealed(path: str | None, nodes: Any, devices: Any, keyring: Any) -> _na
     real = [os.path.realpath(one) for one in paths]
     if len(set(real)) != len(real) or os.path.realpath(path) in real:
         raise InvalidArgument("devices: every device is a directory of its own, and not the store's")
-    if keyring is None:
-        raise Sealed("devices are given without keyring: a sealed store needs keyring=Keyring.from_passphrase(...) or the like")
-    if not isinstance(keyring, Keyring):
-        raise InvalidArgument(f"keyring is a {type(keyring).__name__} but must be a dvesp.Keyring")
-    return _native.Store(path, paths, keyring._secret)
+    return paths
 
 
 def check_nodes(nodes: Any) -> list[str]:

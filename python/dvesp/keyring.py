@@ -77,6 +77,18 @@ class Keyring:
         return cls._of(_native.Keyring.from_raw(_raw_key(_read(path))))
 
     @classmethod
+    def from_passphrase_environment(cls, name: str) -> Keyring:
+        """A passphrase in an environment variable, as `from_passphrase`.
+
+        Raises:
+            InvalidArgument: the variable is not set, or empty.
+        """
+        value = os.environ.get(name)
+        if value is None:
+            raise InvalidArgument(f"keyring: the environment variable {name} is not set")
+        return cls.from_passphrase(value)
+
+    @classmethod
     def from_environment(cls, name: str = "DVESP_KEY") -> Keyring:
         """A raw key of 64 hexadecimal digits in an environment variable.
 

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/prng.hpp"
+#include "base/sha256.hpp"
 #include "sealed/delta.hpp"
 #include "sealed/fragment.hpp"
 #include "sealed/key_table.hpp"
@@ -274,4 +275,106 @@ TEST_CASE("keys_open_with_each_secret_survive_rotation_and_are_gone_when_shredde
     CHECK(crypto::equal(opened->key("data/1")->bytes(), data.bytes()));
     opened->shred("data/1");
     CHECK(KeyTable::open(opened->encode(), secret(2))->key("data/1").error().code == ErrorCode::sealed);
+}
+
+namespace {
+
+UserSecret raw_secret(std::uint8_t first) { return {SecretKind::raw_key, crypto::SecretBytes::copy_of(key_of(first).bytes())}; }
+
+/// The code of opening the newest of `copies`; nothing when it opens.
+std::optional<ErrorCode> refusal(const KeyCopies& copies, const UserSecret& secret) {
+    const auto opened = KeyTable::newest(copies, secret);
+    return opened.ok() ? std::nullopt : std::optional(opened.error().code);
+}
+
+}  // namespace
+
+TEST_CASE("newest_table_of_keys_counts_whoever_has_it_and_an_older_one_says_why_it_does_not_open") {
+    PrngSource random(2);
+    auto table = KeyTable::create(raw_secret(1), random);
+    REQUIRE(table.ok());
+    REQUIRE(table->need("names", random).ok());
+    REQUIRE(table->need("data/1", random).ok());
+    const auto id = table->store_id();
+    const auto first = table->encode();
+    REQUIRE(table->add(raw_secret(2), random).ok());
+    const auto added = table->encode();
+    table->shred("data/1");
+    const auto without = table->encode();
+    SUBCASE("a shredded key does not come back with an older table") {
+        const auto opened = KeyTable::newest({id, first, {added, without, first}}, raw_secret(1));
+        REQUIRE(opened.ok());
+        CHECK(!opened->has("data/1"));
+        CHECK(opened->lacks_data_of(first));
+        CHECK(KeyTable::newest({id, without, {first, first, first}}, raw_secret(1))->revision() == opened->revision());
+    }
+    SUBCASE("an added secret opens where only a device knows of it") {
+        CHECK(KeyTable::newest({id, first, {first, added}}, raw_secret(2))->slots().at(1).is_used);
+        CHECK(refusal({id, first, {first}}, raw_secret(2)) == ErrorCode::sealed);
+    }
+    SUBCASE("a removed secret does not open with an older table") {
+        REQUIRE(table->remove(0).ok());
+        const auto removed = table->encode();
+        CHECK(refusal({id, first, {removed}}, raw_secret(1)) == ErrorCode::sealed);
+        CHECK(refusal({id, removed, {first}}, raw_secret(1)) == ErrorCode::sealed);
+        CHECK(!refusal({id, removed, {first}}, raw_secret(2)));
+        CHECK(table->remove(0).error().code == ErrorCode::invalid_argument);
+    }
+    SUBCASE("a rotated secret does not open with an older table, and its words say so") {
+        const crypto::Key32 old_master = table->master().clone();
+        const UserSecret fresh = raw_secret(3);
+        REQUIRE(table->rotate({&fresh}, random).ok());
+        const auto rotated = table->encode();
+        const auto told = KeyTable::newest({id, first, {added, rotated}}, raw_secret(1));
+        REQUIRE(!told.ok());
+        CHECK(told.error().message.find("rotation") != std::string::npos);
+        CHECK(KeyTable::newest({id, first, {added, rotated}}, raw_secret(3))->epoch() == 2);
+        CHECK(KeyTable::newest({id, first, {}}, raw_secret(1))->epoch() == 1);  // who has old copies alone is not told
+        CHECK(KeyTable::newest({id, rotated, {first}}, table->master())->epoch() == 2);
+        CHECK(KeyTable::newest({id, rotated, {}}, old_master).error().message.find("epoch 1") != std::string::npos);
+        CHECK(KeyTable::newest({id, rotated, {}}, key_of(9)).error().message.find("not of this store") != std::string::npos);
+    }
+    SUBCASE("changes after a rotation that never ended are not lost to it") {
+        const UserSecret fresh = raw_secret(3);
+        auto again = KeyTable::open(without, raw_secret(1));
+        REQUIRE(table->rotate({&fresh}, random).ok());  // one device got it and went
+        REQUIRE(again->need("data/2", random).ok());    // the others went on
+        const auto overtaken = table->encode(), later = again->encode();
+        CHECK(refusal({id, later, {overtaken}}, raw_secret(3)) == ErrorCode::sealed);
+        CHECK(KeyTable::newest({id, later, {overtaken}}, raw_secret(1))->has("data/2"));
+    }
+}
+
+TEST_CASE("lies_about_tables_of_keys_are_not_believed") {
+    PrngSource random(3);
+    auto table = KeyTable::create(raw_secret(1), random);
+    REQUIRE(table->need("names", random).ok());
+    const auto id = table->store_id();
+    const auto genuine = table->encode();
+    const auto resealed = [](std::vector<std::uint8_t> bytes) {  // with a right checksum, but not the master key's
+        const Hash check = sha256(ByteView(bytes).first(bytes.size() - sizeof(Hash)));
+        std::copy(check.begin(), check.end(), bytes.end() - static_cast<std::ptrdiff_t>(sizeof(Hash)));
+        return bytes;
+    };
+    constexpr std::size_t epoch_at = 21, revision_at = 25;
+    for (std::size_t at = 5 + id.size(); at + sizeof(Hash) < genuine.size(); ++at) {
+        auto changed = genuine;
+        changed[at] ^= 1;
+        const auto lie = resealed(changed);
+        CHECK(!KeyTable::open(lie, raw_secret(1)).ok());
+        const auto opened = KeyTable::newest({id, {}, {lie, genuine}}, raw_secret(1));
+        REQUIRE_MESSAGE(opened.ok(), at);
+        CHECK(opened->encode() == genuine);
+    }
+    for (const std::size_t at : {epoch_at, revision_at}) {
+        auto changed = genuine;
+        changed[at + 3] = 0x7f;
+        CHECK(KeyTable::newest({id, {}, {resealed(changed), genuine}}, raw_secret(1))->encode() == genuine);
+        CHECK(KeyTable::newest({id, {}, {resealed(changed), genuine}}, table->master())->encode() == genuine);
+    }
+    auto other = KeyTable::create(raw_secret(1), random);  // of another store with the same secret
+    for (int step = 0; step < 9; ++step) REQUIRE(other->need("data/" + std::to_string(step), random).ok());
+    const auto foreign = other->encode();
+    CHECK(KeyTable::newest({id, {}, {foreign, genuine}}, raw_secret(1))->store_id() == id);
+    CHECK(KeyTable::newest({id, {}, {foreign}}, raw_secret(1)).error().code == ErrorCode::corruption);
 }
