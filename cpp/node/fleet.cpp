@@ -1,4 +1,4 @@
-/// node/fleet.cpp - finding devices, and asking several at once.
+/// node/fleet.cpp - the list of devices, and asking several at once.
 #include "node/fleet.hpp"
 
 #include "codec/byte_io.hpp"
@@ -7,19 +7,9 @@ namespace dvesp::node {
 namespace {
 
 constexpr std::array<std::uint8_t, 4> fleet_magic = {'D', 'V', 'F', 'L'};
-constexpr std::array<std::uint8_t, 4> device_magic = {'D', 'V', 'D', 'V'};
 constexpr std::uint8_t format = 1;
 constexpr std::size_t devices_max = 255;
 constexpr std::size_t path_bytes_max = 4096;
-
-std::vector<std::uint8_t> encode_device(const DeviceId& id, const std::array<std::uint8_t, 16>& store_id) {
-    codec::Writer out;
-    out.raw(device_magic);
-    out.number(format);
-    out.raw(id);
-    out.raw(store_id);
-    return std::move(out.bytes());
-}
 
 }  // namespace
 
@@ -62,120 +52,86 @@ Result<FleetRecord> parse_fleet(ByteView bytes) {
     return record;
 }
 
-Fleet::Fleet(FilesAt files_at, FleetRecord record) : files_at_(std::move(files_at)), record_(std::move(record)) {
-    for (std::size_t at = 0; at < record_.devices.size(); ++at) slots_.push_back(std::make_unique<Slot>());
+Fleet::Fleet(const DeviceAt& device_at, FleetRecord record) : record_(std::move(record)) {
+    for (const DeviceEntry& entry : record_.devices) devices_.push_back(device_at(entry, record_.store_id));
 }
 
-std::optional<Fleet::Found> Fleet::look_at(ports::Files& files) {
-    const auto bytes = Vault::read_device_record(files);
-    if (!bytes.ok()) return std::nullopt;
-    codec::Reader in(*bytes);
-    Found found;
-    const bool is_ours = in.array<4>() == device_magic && in.number<std::uint8_t>() == format;
-    found.id = in.array<16>();
-    found.store_id = in.array<16>();
-    if (!is_ours || !in.ok()) return std::nullopt;
-    return found;
-}
+Fleet::Fleet(const FilesAt& files_at, FleetRecord record)
+    : Fleet([&files_at](const DeviceEntry& entry,
+                        const StoreId& store_id) { return std::make_unique<VaultDevice>(files_at, entry, store_id); },
+            std::move(record)) {}
 
 Result<void> Fleet::create(const FilesAt& files_at, ports::Random& random, const FleetRecord& record) {
     for (const DeviceEntry& device : record.devices) {
-        const auto files = files_at(device.path);
-        DVESP_TRY(files->make_directory(""));
-        DVESP_TRY(Vault::create(*files, random, encode_device(device.id, record.store_id)));
+        DVESP_TRY(VaultDevice::create(files_at, random, device, record.store_id));
     }
     return {};
 }
 
-std::shared_ptr<Vault> Fleet::vault(std::size_t device) {
-    Slot& slot = *slots_[device];
-    const std::scoped_lock lock(slot.mutex);
-    if (slot.vault) {
-        const auto here = slot.vault->is_present();
-        if (here.ok() && *here) return slot.vault;
-        slot.vault.reset();  // what is written to an unmounted directory would be nowhere
-        return nullptr;
-    }
-    auto files = files_at_(record_.devices[device].path);
-    const auto found = look_at(*files);
-    if (!found || found->id != record_.devices[device].id || found->store_id != record_.store_id) return nullptr;
-    auto opened = Vault::open(std::move(files));
-    if (!opened.ok()) return nullptr;
-    slot.vault = std::move(*opened);
-    has_returned_ = true;
-    return slot.vault;
-}
-
 std::vector<bool> Fleet::present() {
     std::vector<bool> out;
-    for (std::size_t at = 0; at < slots_.size(); ++at) out.push_back(vault(at) != nullptr);
+    for (const auto& device : devices_) out.push_back(device->is_here());
     return out;
 }
 
-bool Fleet::take_returned() { return has_returned_.exchange(false); }
+bool Fleet::take_returned() {
+    bool has_returned = false;
+    for (const auto& device : devices_) has_returned = device->take_returned() || has_returned;
+    return has_returned;
+}
 
 std::vector<bool> Fleet::put(const std::vector<std::vector<VaultItem>>& items, TaskRunner& runner) {
-    std::vector<std::uint8_t> done(slots_.size(), 0);  // of its own byte for each thread
-    runner.run(slots_.size(), [&](std::size_t at) {
-        const auto target = vault(at);
-        if (target) done[at] = items[at].empty() || target->put(items[at]).ok() ? 1 : 0;
-    });
+    std::vector<std::uint8_t> done(devices_.size(), 0);  // of its own byte for each thread
+    runner.run(devices_.size(), [&](std::size_t at) { done[at] = devices_[at]->put(items[at]).ok() ? 1 : 0; });
     return {done.begin(), done.end()};
 }
 
 Fleet::Answers Fleet::get(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner) {
-    Answers out(slots_.size());
-    runner.run(slots_.size(), [&](std::size_t at) {
+    Answers out(devices_.size());
+    runner.run(devices_.size(), [&](std::size_t at) {
         out[at].resize(ids[at].size());
         if (ids[at].empty()) return;
-        const auto source = vault(at);
-        if (!source) return;
-        auto found = source->get(ids[at]);
-        if (found.ok()) out[at] = std::move(*found);
+        auto found = devices_[at]->get(ids[at]);
+        // Callers index by id: an answer of another length says nothing about any of them.
+        if (found.ok() && found->size() == ids[at].size()) out[at] = std::move(*found);
     });
     return out;
 }
 
 void Fleet::remove(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner) {
-    runner.run(slots_.size(), [&](std::size_t at) {
-        if (ids[at].empty()) return;
+    runner.run(devices_.size(), [&](std::size_t at) {
         // What stays behind is an orphan, collected later.
-        if (const auto target = vault(at)) static_cast<void>(target->remove(ids[at]).ok());
+        if (!ids[at].empty()) static_cast<void>(devices_[at]->remove(ids[at]).ok());
     });
 }
 
 bool Fleet::contains(std::size_t device, const FragmentId& id) {
-    const auto source = vault(device);
-    return source && source->contains(id);
+    const auto found = devices_[device]->contains(id);
+    return found.ok() && *found;
 }
 
 std::vector<FragmentId> Fleet::list(std::size_t device, std::uint8_t kind) {
-    const auto source = vault(device);
-    return source ? source->list(kind) : std::vector<FragmentId>();
+    auto found = devices_[device]->list(kind);
+    return found.ok() ? std::move(*found) : std::vector<FragmentId>();
 }
 
 Result<void> Fleet::put_record(std::size_t device, std::string_view name, ByteView bytes) {
-    const auto target = vault(device);
-    if (!target) return fail(ErrorCode::unavailable, "device " + record_.devices[device].path + " is offline");
-    return target->put_record(name, bytes);
+    return devices_[device]->put_record(name, bytes);
 }
 
 std::optional<std::vector<std::uint8_t>> Fleet::record(std::size_t device, std::string_view name) {
-    const auto source = vault(device);
-    if (!source) return std::nullopt;
-    auto found = source->record(name);
-    return found.ok() ? *found : std::nullopt;
+    auto found = devices_[device]->record(name);
+    return found.ok() ? std::move(*found) : std::nullopt;
 }
 
 Result<std::vector<std::string>> Fleet::verify() {
     std::vector<std::string> problems;
-    for (std::size_t at = 0; at < slots_.size(); ++at) {
-        const auto source = vault(at);
-        if (!source) {
+    for (std::size_t at = 0; at < devices_.size(); ++at) {
+        if (!devices_[at]->is_here()) {
             problems.push_back(record_.devices[at].path + ": the device is offline");
             continue;
         }
-        DVESP_ASSIGN(const auto found, source->verify());
+        DVESP_ASSIGN(const auto found, devices_[at]->verify());
         problems.insert(problems.end(), found.begin(), found.end());
     }
     return problems;
@@ -183,12 +139,9 @@ Result<std::vector<std::string>> Fleet::verify() {
 
 Result<void> Fleet::close() {
     Result<void> first;
-    for (const auto& slot : slots_) {
-        const std::scoped_lock lock(slot->mutex);
-        if (!slot->vault) continue;
-        const auto closed = slot->vault->close();
+    for (const auto& device : devices_) {
+        const auto closed = device->close();
         if (first.ok() && !closed.ok()) first = closed.error();
-        slot->vault.reset();
     }
     return first;
 }

@@ -1,32 +1,25 @@
 /// node/fleet.hpp - the devices of a sealed store: which there are, which are here, and what is put on and read from them.
-/// A device is a vault in a directory (node/vault.hpp). One that is missing is offline: it is looked for again at every call,
-/// and never made anew. Bytes of the records: docs/formats/fragment.md.
+/// A device is whatever keeps the contract of node/device.hpp. Bytes of the records: docs/formats/fragment.md.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "base/task.hpp"
-#include "node/vault.hpp"
+#include "node/device.hpp"
+#include "node/vault_device.hpp"
 #include "sealed/placement.hpp"
 
 namespace dvesp::node {
 
-using FilesAt = std::function<std::unique_ptr<ports::Files>(const std::string& path)>;
-using DeviceId = std::array<std::uint8_t, 16>;
-
-struct DeviceEntry {
-    DeviceId id{};
-    std::string path;  ///< where it was last seen
-};
+/// Makes the device of an entry of a store's list; opens nothing yet.
+using DeviceAt = std::function<std::unique_ptr<Device>(const DeviceEntry& entry, const StoreId& store_id)>;
 
 /// What a store and each of its devices know of the fleet.
 struct FleetRecord {
-    std::array<std::uint8_t, 16> store_id{};
+    StoreId store_id{};
     std::array<std::uint8_t, 8> file_key_id{};  ///< names the key of the index files, whose shares the devices have
     std::array<std::uint8_t, 16> file_key_check{};
     sealed::Plan plan;                 ///< of the file key, and of collections that name none
@@ -39,19 +32,15 @@ struct FleetRecord {
 /// @threads every method from any thread
 class Fleet {
   public:
-    Fleet(FilesAt files_at, FleetRecord record);
+    Fleet(const DeviceAt& device_at, FleetRecord record);
+    /// All of its devices are directories.
+    Fleet(const FilesAt& files_at, FleetRecord record);
 
-    /// The device in a directory, and whose it is; nothing when there is none.
-    struct Found {
-        DeviceId id{};
-        std::array<std::uint8_t, 16> store_id{};
-    };
-    static std::optional<Found> look_at(ports::Files& files);
     /// Makes the vaults of a new store. @errors invalid_argument: one of the directories holds a device already
     static Result<void> create(const FilesAt& files_at, ports::Random& random, const FleetRecord& record);
 
     [[nodiscard]] const FleetRecord& record() const noexcept { return record_; }
-    [[nodiscard]] std::size_t size() const noexcept { return slots_.size(); }
+    [[nodiscard]] std::size_t size() const noexcept { return devices_.size(); }
     /// Devices that answer now; some may have come back since the last call (has_returned).
     [[nodiscard]] std::vector<bool> present();
     /// Whether a device came back since this was asked last.
@@ -73,18 +62,8 @@ class Fleet {
     Result<void> close();
 
   private:
-    struct Slot {
-        std::mutex mutex;  ///< guards vault
-        std::shared_ptr<Vault> vault;
-        bool was_here = false;
-    };
-    /// The device's vault; nullptr when it is offline.
-    std::shared_ptr<Vault> vault(std::size_t device);
-
-    FilesAt files_at_;
     FleetRecord record_;
-    std::vector<std::unique_ptr<Slot>> slots_;
-    std::atomic<bool> has_returned_{false};
+    std::vector<std::unique_ptr<Device>> devices_;  ///< in the order of the record
 };
 
 }  // namespace dvesp::node

@@ -122,7 +122,7 @@ Result<std::unique_ptr<SealedStore>> SealedStore::open(SealedOptions options) {
     } else {
         bool has_devices = false;
         for (const std::string& path : store->options_.device_paths) {
-            has_devices = has_devices || Fleet::look_at(*store->options_.files_at(path)).has_value();
+            has_devices = has_devices || VaultDevice::look_at(*store->options_.files_at(path)).has_value();
         }
         DVESP_ASSIGN(const bool is_plain, files->exists(store::manifest_path));
         if (is_plain) {
@@ -223,7 +223,7 @@ Result<void> SealedStore::place_devices(FleetRecord& record) const {
     std::vector<std::string> unknown;
     std::vector<bool> is_placed(record.devices.size(), false);
     for (const std::string& path : options_.device_paths) {
-        const auto found = Fleet::look_at(*options_.files_at(path));
+        const auto found = VaultDevice::look_at(*options_.files_at(path));
         if (!found) {
             unknown.push_back(path);
             continue;

@@ -1,0 +1,131 @@
+/// tests/unit/fleet_test.cpp - a fleet over its devices: who is here, who came back, and answers that cannot be right.
+#include <doctest/doctest.h>
+
+#include <map>
+
+#include "node/fleet.hpp"
+#include "node/memory_files.hpp"
+#include "sim/disk.hpp"
+#include "sim/world.hpp"
+
+namespace {
+
+using namespace dvesp;
+using namespace dvesp::node;
+
+FragmentId id_of(std::uint8_t number) {
+    FragmentId id{};
+    id[0] = number;
+    return id;
+}
+
+/// Directories on disks of their own; one that is unplugged is an empty directory.
+class Desk {
+  public:
+    Desk() {
+        for (std::uint8_t number = 0; number < 3; ++number) {
+            DeviceEntry entry;
+            entry.id[0] = number;
+            entry.path = "d" + std::to_string(number);
+            disks_.emplace(entry.path, std::make_unique<sim::Disk>(number));
+            record.devices.push_back(std::move(entry));
+        }
+        record.plan.k = 2;
+        record.plan.n = 3;
+        sim::Random random(1);
+        REQUIRE(Fleet::create(files_at(), random, record).ok());
+    }
+    FilesAt files_at() {
+        return [this](const std::string& path) { return path == unplugged ? make_memory_files() : disks_.at(path)->mount(); };
+    }
+
+    FleetRecord record;
+    std::string unplugged;
+
+  private:
+    std::map<std::string, std::unique_ptr<sim::Disk>> disks_;
+};
+
+/// Leaves out the last of its answers.
+class ShortDevice final : public Device {
+  public:
+    explicit ShortDevice(std::unique_ptr<Device> below) : below_(std::move(below)) {}
+    bool is_here() override { return below_->is_here(); }
+    bool take_returned() override { return below_->take_returned(); }
+    Result<void> put(std::span<const VaultItem> items) override { return below_->put(items); }
+    Result<std::vector<std::optional<Bytes>>> get(std::span<const FragmentId> ids) override {
+        return below_->get(ids.first(ids.size() - 1));
+    }
+    Result<void> remove(std::span<const FragmentId> ids) override { return below_->remove(ids); }
+    Result<bool> contains(const FragmentId& id) override { return below_->contains(id); }
+    Result<std::vector<FragmentId>> list(std::uint8_t kind) override { return below_->list(kind); }
+    Result<void> put_record(std::string_view name, ByteView bytes) override { return below_->put_record(name, bytes); }
+    Result<std::optional<Bytes>> record(std::string_view name) override { return below_->record(name); }
+    Result<std::vector<std::string>> verify() override { return below_->verify(); }
+    Result<void> close() override { return below_->close(); }
+
+  private:
+    std::unique_ptr<Device> below_;
+};
+
+std::vector<std::vector<VaultItem>> one_item_each(ByteView bytes) {
+    return {{{id_of(1), 1, bytes}}, {{id_of(2), 1, bytes}}, {{id_of(3), 1, bytes}}};
+}
+
+const std::vector<std::vector<FragmentId>> ids_of_all = {{id_of(1)}, {id_of(2)}, {id_of(3)}};
+
+}  // namespace
+
+TEST_CASE("fleet: a device that is offline has nothing and takes nothing until it is back") {
+    Desk desk;
+    SerialRunner runner;
+    const std::vector<std::uint8_t> bytes = {1, 2, 3};
+    desk.unplugged = "d1";
+    Fleet fleet(desk.files_at(), desk.record);
+    CHECK(fleet.present() == std::vector<bool>{true, false, true});
+    CHECK(fleet.take_returned());
+    CHECK_FALSE(fleet.take_returned());
+    CHECK(fleet.put(one_item_each(bytes), runner) == std::vector<bool>{true, false, true});
+    CHECK(fleet.put_record(1, "share", bytes).error().code == ErrorCode::unavailable);
+    CHECK_FALSE(fleet.record(1, "share"));
+    CHECK(fleet.verify().value() == std::vector<std::string>{"d1: the device is offline"});
+
+    desk.unplugged.clear();
+    CHECK(fleet.put(one_item_each(bytes), runner) == std::vector<bool>{true, true, true});  // a retry, and a completion
+    CHECK(fleet.take_returned());
+    const auto answers = fleet.get(ids_of_all, runner);
+    for (const auto& answer : answers) CHECK(answer.at(0) == bytes);
+    CHECK(fleet.list(1, 1) == std::vector<FragmentId>{id_of(2)});
+    CHECK(fleet.verify().value().empty());
+    fleet.remove(ids_of_all, runner);
+    CHECK_FALSE(fleet.contains(1, id_of(2)));
+    CHECK(fleet.close().ok());
+}
+
+TEST_CASE("fleet: a vault of another store in the place of a device is not that device") {
+    Desk desk;
+    FleetRecord other = desk.record;
+    other.store_id[0] = 1;
+    Fleet fleet(desk.files_at(), other);
+    CHECK(fleet.present() == std::vector<bool>{false, false, false});
+}
+
+TEST_CASE("fleet: an answer of another length than was asked is no answer") {
+    Desk desk;
+    SerialRunner runner;
+    const std::vector<std::uint8_t> bytes = {1, 2, 3};
+    Fleet fleet(
+        [&](const DeviceEntry& entry, const StoreId& store_id) -> std::unique_ptr<Device> {
+            auto device = std::make_unique<VaultDevice>(desk.files_at(), entry, store_id);
+            if (entry.path != "d2") return device;
+            return std::make_unique<ShortDevice>(std::move(device));
+        },
+        desk.record);
+    CHECK(fleet.put(one_item_each(bytes), runner) == std::vector<bool>{true, true, true});
+    const auto answers = fleet.get({{id_of(1)}, {}, {id_of(3), id_of(4)}}, runner);
+    CHECK(answers.at(0).at(0) == bytes);
+    CHECK(answers.at(1).empty());
+    REQUIRE(answers.at(2).size() == 2);
+    CHECK_FALSE(answers.at(2).at(0));
+    CHECK(fleet.close().ok());
+}
