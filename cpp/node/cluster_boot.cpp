@@ -6,16 +6,32 @@
 
 #include "codec/byte_io.hpp"
 #include "node/cluster_node.hpp"
-#include "node/peer_message.hpp"
 
 namespace dvesp::node {
 
-void ClusterNode::send_boot(const std::string& address, bool is_question) {
+void ClusterNode::send_boot(const std::string& address, Boot kind) {
     cluster::NodeRecord record;
     record.identity = identity_;
     const auto bytes = cluster::encode_record(record);
     ports_.network->send(address, ports::Channel::control,
-                         peer_message(PeerType::boot, identity_.member, is_question ? 1 : 0, 0, bytes));
+                         peer_message(PeerType::boot, identity_.member, static_cast<cluster::GroupId>(kind), 0, bytes));
+}
+
+/// Who lags behind may not know yet that this member joined, or where it is: it could not answer, not even to catch up. So
+/// leaders tell it to followers that are silent, and candidates to everybody whose vote they want.
+void ClusterNode::introduce(const Replica& replica) {
+    const bool leads = replica.leads();
+    if (!leads && replica.role == cluster::Role::follower) return;
+    std::set<cluster::MemberId> silent;
+    const cluster::Membership members = replica.raft->members();
+    if (!leads) silent.insert(members.voters.begin(), members.voters.end());
+    for (const cluster::Progress& progress : leads ? replica.raft->progress() : std::vector<cluster::Progress>()) {
+        if (!progress.is_recent) silent.insert(progress.id);
+    }
+    for (const cluster::MemberId member : silent) {
+        const std::string address = member == identity_.member ? std::string() : address_of(member);
+        if (!address.empty()) send_boot(address, Boot::introduction);
+    }
 }
 
 void ClusterNode::tick_boot() {
@@ -37,11 +53,11 @@ void ClusterNode::tick_boot() {
     if (!has_cluster()) found_cluster(false);
     if (!topology_.members.empty()) return;
     for (const std::string& address : options_.join) {
-        if (address != options_.address) send_boot(address, true);
+        if (address != options_.address) send_boot(address, Boot::question);
     }
 }
 
-void ClusterNode::receive_boot(ByteView bytes, bool is_question) {
+void ClusterNode::receive_boot(ByteView bytes, Boot kind) {
     const auto record = cluster::parse_record(bytes);
     if (!record.ok() || !record->identity) {
         ++counters_.refused_messages;
@@ -49,10 +65,11 @@ void ClusterNode::receive_boot(ByteView bytes, bool is_question) {
     }
     const cluster::Identity& peer = *record->identity;
     if (peer.member != 0) peer_addresses_[peer.member] = peer.self.address;
+    if (kind == Boot::introduction) return;
     if (has_cluster() && topology_.members.empty()) return;  // a member that waits to be taken in
     if (has_cluster()) {
         // A newcomer, or somebody who has not heard yet: tell it what this cluster is, and where this node is.
-        if (is_question) send_boot(peer.self.address, false);
+        if (kind == Boot::question) send_boot(peer.self.address, Boot::answer);
         const bool is_known = peer.member != 0 && topology_.members.contains(peer.member);
         const bool is_founder =
             std::find(identity_.founders.begin(), identity_.founders.end(), peer.self) != identity_.founders.end();
@@ -82,7 +99,7 @@ void ClusterNode::receive_boot(ByteView bytes, bool is_question) {
     item.record = std::make_unique<cluster::NodeRecord>();
     item.record->identity = identity_;
     log(std::move(item));
-    for (const cluster::Founder& founder : founders) send_boot(founder.address, true);
+    for (const cluster::Founder& founder : founders) send_boot(founder.address, Boot::question);
 }
 
 void ClusterNode::found_cluster(bool is_told) {

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "codec/byte_io.hpp"
-#include "node/peer_message.hpp"
 #include "store/frame_maker.hpp"
 
 namespace dvesp::node {
@@ -136,6 +135,7 @@ void ClusterNode::tick() {
         expire(*replica);
         reconcile(*replica);
         if (ticks_ % 4 == 0) watch_snapshots(*replica);
+        if (ticks_ % ping_ticks == 0 && topology_.format >= 2) introduce(*replica);
     }
     if (ticks_ % checkpoint_ticks == 0) checkpoint();
     if (ticks_ % ping_ticks == 0 && !swim_) ping();

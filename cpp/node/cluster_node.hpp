@@ -13,6 +13,7 @@
 #include "cluster/topology_machine.hpp"
 #include "node/branch_keeper.hpp"
 #include "node/cluster_answers.hpp"
+#include "node/peer_message.hpp"
 #include "node/replica.hpp"
 #include "ports/revocations.hpp"
 #include "store/database.hpp"
@@ -126,11 +127,11 @@ class ClusterNode {
 
     // ---- cluster_boot.cpp: becoming a cluster
     void tick_boot();
-    void receive_boot(ByteView bytes, bool is_question);
+    void receive_boot(ByteView bytes, Boot kind);
     /// @param is_told a member says that this node is a founder
     void found_cluster(bool is_told);
-    /// @param is_question the other shall tell about itself
-    void send_boot(const std::string& address, bool is_question);
+    void send_boot(const std::string& address, Boot kind);
+    void introduce(const Replica& replica);
 
     // ---- cluster_raft.cpp: messages, disk, commits
     struct LogItem {

@@ -5,7 +5,6 @@
 
 #include "codec/byte_io.hpp"
 #include "node/cluster_node.hpp"
-#include "node/peer_message.hpp"
 #include "store/frame_maker.hpp"
 
 namespace dvesp::node {
@@ -168,7 +167,7 @@ void ClusterNode::receive(std::shared_ptr<AlignedBuffer> bytes, std::size_t size
         case PeerType::payload_request:
             return receive_payload_request(head.group, head.from, body);
         case PeerType::boot:
-            return receive_boot(body, head.group != 0);
+            return receive_boot(body, static_cast<Boot>(std::min<cluster::GroupId>(head.group, 2)));
         case PeerType::ping:
             if (topology_.members.contains(head.from) && body.size() >= 4) {
                 formats_[head.from] = codec::load<std::uint32_t>(body.data());

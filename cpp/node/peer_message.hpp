@@ -19,6 +19,12 @@ enum class PeerType : std::uint8_t {
     retire = 8,  ///< since format 2: a member with a damaged disk asks the leader of the topology for leave
     gossip = 9   ///< since format 2: docs/formats/gossip.md
 };
+/// The group of a `boot` message says why it is sent.
+enum class Boot : std::uint8_t {
+    answer = 0,
+    question = 1,     ///< the other shall tell about itself
+    introduction = 2  ///< since format 2: where the sender is, and nothing else
+};
 inline constexpr std::size_t peer_head_bytes = codec::envelope_bytes;
 
 struct PeerHead {
