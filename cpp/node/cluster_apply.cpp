@@ -187,6 +187,20 @@ cluster::GroupRecord ClusterNode::whole_record(const Replica& replica) const {
     return record;
 }
 
+/// After a restart the payload of a sealed entry may have gone with an old file of the log, while those beside it are there. It
+/// cannot be sent any more, so whoever lags behind it needs a snapshot.
+std::uint64_t ClusterNode::last_without_payload(const Replica& replica, std::uint64_t bound) {
+    std::uint64_t last = 0;
+    auto kept = replica.retained.begin();
+    for (const cluster::RaftEntry& entry : replica.entries) {
+        if (entry.index > bound) break;
+        while (kept != replica.retained.end() && kept->index < entry.index) ++kept;
+        const bool is_kept = kept != replica.retained.end() && kept->index == entry.index;
+        if (!is_kept && !entry.is_conf && cluster::parse_entry(entry.data)) last = entry.index;
+    }
+    return last;
+}
+
 void ClusterNode::truncate(Replica& replica) {
     std::uint64_t upto = replica.applied;
     if (replica.id == cluster::topology_group) {
@@ -210,7 +224,16 @@ void ClusterNode::truncate(Replica& replica) {
             replica.retained.pop_front();
         }
         upto = sealed <= 1 ? 0 : std::min(upto, sealed);  // 1: nothing is sealed yet
+        const std::uint64_t bound = upto;
         if (!replica.retained.empty()) upto = std::min(upto, replica.retained.front().index - 1);
+        if (!replica.has_checked_payloads && replica.applied >= sealed) {
+            replica.has_checked_payloads = true;
+            upto = std::max(upto, last_without_payload(replica, bound));
+            while (!replica.retained.empty() && replica.retained.front().index <= upto) {
+                replica.retained_bytes -= replica.retained.front().frame->buffer.size();
+                replica.retained.pop_front();
+            }
+        }
     }
     if (upto <= replica.truncated_index || upto - replica.truncated_index > replica.entries.size()) return;
     const std::uint64_t term = replica.entries[upto - replica.truncated_index - 1].term;

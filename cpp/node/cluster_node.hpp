@@ -172,6 +172,7 @@ class ClusterNode {
     void note_batch(Replica& replica, const cluster::RaftEntry& entry);
     void checkpoint();
     void truncate(Replica& replica);
+    [[nodiscard]] static std::uint64_t last_without_payload(const Replica& replica, std::uint64_t bound);
     [[nodiscard]] cluster::GroupRecord whole_record(const Replica& replica) const;
 
     // ---- cluster_snapshots.cpp: replicas that lag too far behind

@@ -251,6 +251,17 @@ void ClusterNode::step_waiting(Replica& replica) {
             ++at;
             continue;
         }
+        // Looked at once more as a whole: one may have gone while others came, and no log holds an entry without its payload.
+        cluster::PeekedMessage message;
+        std::vector<Hash> missing;
+        if (cluster::peek_message(at->bytes, message)) missing = missing_payloads(replica, message.entries);
+        if (!missing.empty()) {
+            for (const Hash& hash : missing) replica.requested.try_emplace(hash, 0);
+            at->payloads = std::move(missing);
+            at->present = 0;
+            ++at;
+            continue;
+        }
         replica.raft->step(at->bytes);
         replica.waiting_bytes -= at->bytes.size();
         at = replica.waiting.erase(at);

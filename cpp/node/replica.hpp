@@ -163,6 +163,7 @@ struct Replica {
     /// Proposed and not settled, retries that wait for ALL beside their first.
     std::multimap<std::uint64_t, std::shared_ptr<WriteJob>> by_index;
     std::multiset<std::uint64_t> keys;  ///< that writes in flight touch
+    bool has_checked_payloads = false;  ///< that every entry of the log which was there at the start has one
     std::size_t exclusive = 0;          ///< writes in flight that may touch anything
     std::map<codec::BatchId, cluster::BatchResult> done;
     std::deque<codec::BatchId> done_order;
