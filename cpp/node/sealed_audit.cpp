@@ -1,5 +1,6 @@
 /// node/sealed_audit.cpp - what a sealed store writes into its audit log, and its devices as that log's witnesses.
 #include "node/audit_log.hpp"
+#include "node/port_random.hpp"
 #include "node/sealed_store.hpp"
 
 namespace dvesp::node {
@@ -22,15 +23,6 @@ class FleetWitnesses final : public AuditWitnesses {
 
   private:
     Fleet& fleet_;
-};
-
-class PortRandom final : public sealed::RandomSource {
-  public:
-    explicit PortRandom(ports::Random& random) : random_(random) {}
-    void fill(MutableBytes out) override { random_.fill(out); }
-
-  private:
-    ports::Random& random_;
 };
 
 }  // namespace

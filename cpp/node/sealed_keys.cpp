@@ -4,6 +4,7 @@
 
 #include "codec/byte_io.hpp"
 #include "node/audit_log.hpp"
+#include "node/port_random.hpp"
 #include "node/sealed_store.hpp"
 
 namespace dvesp::node {
@@ -12,15 +13,6 @@ namespace {
 constexpr const char* index_lock_folder = "index";
 constexpr std::size_t config_bytes_max = 4096;
 constexpr std::uint8_t creation_kind = 1;  // of a change of the index: node/sealed_deltas.cpp
-
-class PortRandom final : public sealed::RandomSource {
-  public:
-    explicit PortRandom(ports::Random& random) : random_(random) {}
-    void fill(MutableBytes out) override { random_.fill(out); }
-
-  private:
-    ports::Random& random_;
-};
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 #include "crypto/sharing.hpp"
 #include "node/audit_log.hpp"
 #include "node/encrypting_files.hpp"
+#include "node/port_random.hpp"
 #include "node/sealed_store.hpp"
 #include "store/database.hpp"
 
@@ -17,15 +18,6 @@ namespace {
 constexpr const char *keys_path = "keys", *fleet_path = "fleet", *index_folder = "/index";
 constexpr const char *keys_record = "keys", *fleet_record = "fleet", *share_record = "share";
 constexpr std::string_view check_label = "dvesp/file-key-check/1", share_label = "dvesp/file-key-share/1";
-
-class PortRandom final : public sealed::RandomSource {
-  public:
-    explicit PortRandom(ports::Random& random) : random_(random) {}
-    void fill(MutableBytes out) override { random_.fill(out); }
-
-  private:
-    ports::Random& random_;
-};
 
 Result<void> write_whole(ports::Files& files, const std::string& path, ByteView bytes) {
     const std::string draft = path + ".new";

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "node/audit_log.hpp"
+#include "node/port_random.hpp"
 #include "node/sealed_store.hpp"
 
 namespace dvesp::node {
@@ -18,15 +19,6 @@ sealed::RecordSalt salt_of(ByteView leaf) {
     std::memcpy(salt.data(), leaf.data(), salt.size());
     return salt;
 }
-
-class PortRandom final : public sealed::RandomSource {
-  public:
-    explicit PortRandom(ports::Random& random) : random_(random) {}
-    void fill(MutableBytes out) override { random_.fill(out); }
-
-  private:
-    ports::Random& random_;
-};
 
 }  // namespace
 

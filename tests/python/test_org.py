@@ -48,3 +48,4 @@ def test_quickstart_refuses_what_is_there_and_too_few_devices(tmp_path: Path, ca
     assert "not empty" in capsys.readouterr().err and (tmp_path / "file").read_text(encoding="utf-8") == "mine"
     assert cli.main(["org", "quickstart", str(tmp_path / "new"), "--organisation", "Acme", "--devices", "4"]) == 2
     assert "--devices is 4" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    assert cli.main(["org", "quickstart", str(tmp_path / "new"), "--organisation", "Acme", "--devices", "8"]) == 2
