@@ -226,6 +226,7 @@ Result<Ending> run(Options& options, const sigset_t& signals, bool& is_announced
     os::ServerHandlers handlers;
     handlers.ask = [&](auto bytes, std::size_t size) { return runtime.ask(std::move(bytes), size); };
     handlers.receive = [&](auto bytes, std::size_t size) { runtime.receive(std::move(bytes), size); };
+    handlers.busy = [&] { return runtime.busy(); };
     handlers.admits = [&](const os::HttpRequest& head, bool is_trusted) { return routes.admits(head, is_trusted); };
     handlers.http = [&](const os::HttpRequest& request, bool is_trusted) { return routes.answer(request, is_trusted); };
     DVESP_ASSIGN(const Ending refused, start(runtime, options));

@@ -163,7 +163,7 @@ class BackgroundRunner final : public TaskRunner {
 
   private:
     using Clock = std::chrono::steady_clock;
-    static constexpr std::chrono::milliseconds longest_pause{50};
+    static constexpr std::chrono::milliseconds longest_pause{100};
     static constexpr std::chrono::microseconds look_again{300};
 
     RunPool pool_;
@@ -173,13 +173,15 @@ class BackgroundRunner final : public TaskRunner {
 /// Counts a caller while it lives, also when what it runs cannot start.
 class CallerWaits {
   public:
-    explicit CallerWaits(std::atomic<int>& count) noexcept : count_(count) { count_.fetch_add(1, std::memory_order_relaxed); }
-    ~CallerWaits() { count_.fetch_sub(1, std::memory_order_relaxed); }
+    explicit CallerWaits(std::shared_ptr<std::atomic<int>> count) noexcept : count_(std::move(count)) {
+        count_->fetch_add(1, std::memory_order_relaxed);
+    }
+    ~CallerWaits() { count_->fetch_sub(1, std::memory_order_relaxed); }
     CallerWaits(const CallerWaits&) = delete;
     CallerWaits& operator=(const CallerWaits&) = delete;
 
   private:
-    std::atomic<int>& count_;
+    std::shared_ptr<std::atomic<int>> count_;
 };
 
 class ThreadExecutor final : public ports::Executor {
@@ -188,7 +190,7 @@ class ThreadExecutor final : public ports::Executor {
         : owner_pid_(getpid()),
           parallelism_(std::max<std::size_t>(parallelism, 1)),
           pool_(std::make_unique<RunPool>(parallelism_ - 1, RunPool::Priority::normal)),
-          background_(std::make_unique<BackgroundRunner>(std::max<std::size_t>(parallelism_ / 2, 1) - 1, callers_waiting_)),
+          background_(std::make_unique<BackgroundRunner>(std::max<std::size_t>(parallelism_ / 2, 1) - 1, *callers_waiting_)),
           jobs_(std::make_unique<JobQueue>(background_threads)) {}
 
     ~ThreadExecutor() override {
@@ -224,6 +226,7 @@ class ThreadExecutor final : public ports::Executor {
         if (is_forked_child()) return serial_;
         return *background_;
     }
+    std::shared_ptr<const void> hold_background() override { return std::make_shared<CallerWaits>(callers_waiting_); }
     bool help() override { return !is_forked_child() && jobs_->help(); }
     void stop() override {
         if (!is_forked_child()) jobs_->stop();
@@ -236,7 +239,7 @@ class ThreadExecutor final : public ports::Executor {
     std::size_t parallelism_;
     SerialRunner serial_;
     std::unique_ptr<RunPool> pool_;  // both outlive the jobs, which may call run
-    std::atomic<int> callers_waiting_{0};
+    std::shared_ptr<std::atomic<int>> callers_waiting_ = std::make_shared<std::atomic<int>>(0);
     std::unique_ptr<BackgroundRunner> background_;
     std::unique_ptr<JobQueue> jobs_;
 };

@@ -75,6 +75,8 @@ class NodeRuntime final : public ports::Network, public ports::Lanes {
     [[nodiscard]] ports::Message ask(std::shared_ptr<AlignedBuffer> bytes, std::size_t size);
     /// A peer's message. @threads any
     void receive(std::shared_ptr<AlignedBuffer> bytes, std::size_t size);
+    /// While what it returns lives, building indexes gives way: somebody waits for a large message. @threads any
+    [[nodiscard]] std::shared_ptr<const void> busy() { return executor_->hold_background(); }
     /// Runs `work` with the node in the core and waits for it. @threads any but the core
     void in_core(const std::function<void(node::ClusterNode&)>& work);
 

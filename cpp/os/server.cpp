@@ -19,6 +19,7 @@ constexpr int idle_timeout_ms = 600'000;
 constexpr int transfer_timeout_ms = 30'000;
 constexpr int accept_poll_ms = 200;
 constexpr const char* revoked_text = "TLS: the node refuses our certificate: it was revoked";
+constexpr std::size_t large_bytes = std::size_t{1} << 20;
 constexpr std::size_t body_bytes_max = std::size_t{512} << 20;
 
 /// Reads what was read too early first, then the stream.
@@ -224,7 +225,8 @@ void Server::serve_rpc(Stream& stream, std::vector<std::uint8_t> early) {
             if (head->kind == codec::RpcKind::request) refuse_revoked(stream, head->id);
             return;
         }
-        auto bytes = std::make_shared<AlignedBuffer>(std::max<std::size_t>(head->bytes, 1));
+        const auto busy = head->bytes >= large_bytes && handlers_.busy ? handlers_.busy() : nullptr;
+        auto bytes = std::make_shared<AlignedBuffer>(AlignedBuffer::of_huge_pages(std::max<std::size_t>(head->bytes, 1)));
         if (!reader.read_all(bytes->bytes().first(head->bytes), transfer_timeout_ms).ok()) return;
         if (head->kind == codec::RpcKind::peer) {
             handlers_.receive(std::move(bytes), head->bytes);

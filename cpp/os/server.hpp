@@ -21,6 +21,8 @@ struct ServerHandlers {
     /// Whether a request's body is read at all; one that is not goes to `http` without it.
     std::function<bool(const HttpRequest& head, bool has_certificate)> admits;
     std::function<HttpResponse(const HttpRequest&, bool has_certificate)> http;  ///< everything but /rpc
+    /// Asked when a large message begins to arrive; what it returns lives until it is answered, or handed on. Optional.
+    std::function<std::shared_ptr<const void>()> busy;
 };
 
 struct ServerCounters {

@@ -109,6 +109,31 @@ Result<void> expect_host(SSL* tls, const std::string& host) {
     return fail(ErrorCode::invalid_argument, "'" + host + "' is no name that a certificate could have: " + tls_complaint());
 }
 
+/// A large message wakes its reader for each half megabyte instead of for each packet: the core is somebody else's meanwhile.
+class WakeAt {
+  public:
+    explicit WakeAt(int descriptor) noexcept : descriptor_(descriptor) {}
+    ~WakeAt() { set(1); }
+    WakeAt(const WakeAt&) = delete;
+    WakeAt& operator=(const WakeAt&) = delete;
+
+    /// So many bytes are still to come, less what OpenSSL may hold of them.
+    void expect(std::size_t bytes) const noexcept { set(bytes > step + held_max ? step : 1); }
+
+  private:
+    static constexpr int step = 512 << 10;
+    static constexpr int held_max = 32 << 10;  ///< a record of TLS is 16 KiB
+
+    void set(int bytes) const noexcept {
+        if (bytes == set_to_) return;
+        set_to_ = bytes;
+        setsockopt(descriptor_, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));  // refused: woken more often
+    }
+
+    int descriptor_;
+    mutable int set_to_ = 1;
+};
+
 OwnedCertificate certificate_of(const SSL* tls) { return OwnedCertificate(SSL_get1_peer_certificate(tls)); }
 
 }  // namespace
@@ -255,8 +280,10 @@ Result<std::size_t> Stream::read_some(MutableBytes into, int timeout_ms) {
 }
 
 Result<void> Stream::read_all(MutableBytes into, int timeout_ms) {
+    const WakeAt wake(descriptor_.number());
     std::size_t done = 0;
     while (done < into.size()) {
+        wake.expect(into.size() - done);
         DVESP_ASSIGN(const std::size_t count, read_some(into.subspan(done), timeout_ms));
         if (count == 0) return fail(ErrorCode::unavailable, "the peer closed the connection");
         done += count;

@@ -12,7 +12,7 @@
 namespace dvesp::os {
 namespace {
 
-constexpr int niceness_step = 5;
+constexpr int niceness_step = 10;
 
 /// Blocks all signals but those of a thread's own faults while it lives; threads inherit the mask of their creator.
 /// Otherwise the host's handlers (Python's SIGINT, timers) could run here and interrupt our system calls.

@@ -12,7 +12,7 @@ namespace dvesp::os {
 /// @param name  at most 15 characters
 [[nodiscard]] std::vector<std::thread> start_threads(std::size_t count, const char* name, const std::function<void()>& body);
 
-/// Makes the calling thread yield to foreground work: niceness + 5. A refusal is ignored.
+/// Makes the calling thread yield to foreground work: niceness + 10. A refusal is ignored.
 void lower_priority_of_this_thread() noexcept;
 
 }  // namespace dvesp::os

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 
 #include "base/task.hpp"
 
@@ -19,6 +20,8 @@ class Executor : public TaskRunner {
     /// Runs the pieces of background work: on at most half of the threads (one at least), behind everything else; its
     /// give_way() pauses while `run` is busy with several pieces of somebody else.
     virtual TaskRunner& background() noexcept = 0;
+    /// While what it returns lives, background work gives way as it does beside `run`. May outlive the executor. @threads any
+    [[nodiscard]] virtual std::shared_ptr<const void> hold_background() { return nullptr; }
     /// Lets a waiter make progress where there are no threads (simulation): runs one queued job in the caller and returns
     /// true, or false when there is none or when background threads do the work. @threads any
     virtual bool help() = 0;
