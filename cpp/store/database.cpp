@@ -161,7 +161,7 @@ Result<void> Database::seal_selected(const std::string& name) {
         if (name.empty() && collection->is_shredded()) continue;  // the others have what to do
         DVESP_TRY(collection->check_whole());
         exclusively([&] { return collection->freeze_head(); });
-        DVESP_TRY(maintenance_->seal_all(*collection));
+        DVESP_TRY(maintenance_->seal_all(*collection, *ports_.executor));
     }
     return result;
 }

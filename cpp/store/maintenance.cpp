@@ -136,17 +136,17 @@ void Maintenance::freeze_pinning_heads() {
 Result<void> Maintenance::seal_work() {
     database_.log_.prepare_next();
     freeze_pinning_heads();
-    for (const auto& collection : collections()) DVESP_TRY(seal_all(*collection));
+    for (const auto& collection : collections()) DVESP_TRY(seal_all(*collection, database_.ports_.executor->background()));
     return trim_log(LogTrim::closed_files);
 }
 
-Result<void> Maintenance::seal_all(Collection& collection) {
+Result<void> Maintenance::seal_all(Collection& collection, TaskRunner& runner) {
     const std::scoped_lock lock(seal_mutex_);
-    while (!collection.snapshot()->frozen.empty() && !collection.dropped) DVESP_TRY(seal_oldest(collection));
+    while (!collection.snapshot()->frozen.empty() && !collection.dropped) DVESP_TRY(seal_oldest(collection, runner));
     return {};
 }
 
-Result<void> Maintenance::seal_oldest(Collection& collection) {
+Result<void> Maintenance::seal_oldest(Collection& collection, TaskRunner& runner) {
     const auto snapshot = collection.snapshot();
     const FrozenHead frozen = snapshot->frozen.front();
     index::BuildControl control;  // sealing is short and never cancelled: it is what makes room
@@ -154,7 +154,7 @@ Result<void> Maintenance::seal_oldest(Collection& collection) {
     // batches are applied again, and until then the rows are there. An embedded store replays its log before anybody reads.
     const std::uint64_t seq = database_.options_.is_replica ? frozen.last_log_seq : snapshot->seq;
     DVESP_ASSIGN(const BuiltSegment built, build_segment(*database_.ports_.files, unique(), collection.config(),
-                                                         {{frozen.head, frozen.rows}}, seq, control));
+                                                         {{frozen.head, frozen.rows}}, seq, control, runner));
     DVESP_ASSIGN(auto segment, Segment::open(*database_.ports_.files, built.file.hash));
     const std::uint64_t sealed_ns = database_.ports_.clock->monotonic_ns();
     auto published = publish_segment(collection, {frozen.head}, built.new_rows, {std::move(segment), {}, 0, sealed_ns}, frozen);

@@ -27,9 +27,9 @@ class Maintenance {
     /// Cancels builds and waits until no job runs; no job starts afterwards. Idempotent.
     void stop();
 
-    /// Seals every frozen head of `collection` in the calling thread.
-    Result<void> seal_all(Collection& collection);
-    /// Merges everything into one segment with its indexes, in the calling thread.
+    /// Seals every frozen head of `collection` in the calling thread. @param runner asked to give way
+    Result<void> seal_all(Collection& collection, TaskRunner& runner);
+    /// Merges everything into one segment with its indexes, in the calling thread. @param runner asked to give way
     Result<void> compact(Collection& collection);
 
     [[nodiscard]] std::string last_error() const;
@@ -51,7 +51,7 @@ class Maintenance {
     /// The collection's unsealed rows keep the oldest log file, and the log is too large.
     [[nodiscard]] bool pins_log(const Collection& collection) const;
     void freeze_pinning_heads();
-    Result<void> seal_oldest(Collection& collection);
+    Result<void> seal_oldest(Collection& collection, TaskRunner& runner);
     /// The segments that should become one now; fewer than two = none.
     [[nodiscard]] std::vector<IndexedSegment> pick_merge(const Collection& collection) const;
     Result<void> merge(Collection& collection, const std::vector<IndexedSegment>& inputs, TaskRunner& runner);

@@ -164,14 +164,15 @@ Result<void> Maintenance::merge(Collection& collection, const std::vector<Indexe
     std::vector<std::shared_ptr<const Source>> replaced;
     std::uint32_t generation = 0;
     for (const IndexedSegment& input : inputs) {
-        sources.push_back({input.segment, input.segment->rows()});
+        sources.push_back({input.segment, input.segment->rows(), true});
         replaced.push_back(input.segment);
         generation = std::max(generation, input.generation + 1);
     }
     database_.progress_.phase = "merging segments";
     const std::uint64_t sealed = database_.exclusively([&] { return collection.applied_log_seq(); });
     const std::uint64_t seq = database_.options_.is_replica ? sealed : collection.snapshot()->seq;  // as in seal_oldest
-    auto built = build_segment(*database_.ports_.files, unique(), collection.config(), sources, seq, database_.build_control_);
+    auto built =
+        build_segment(*database_.ports_.files, unique(), collection.config(), sources, seq, database_.build_control_, runner);
     database_.progress_.phase = "";
     if (!built.ok()) return built.error();
     DVESP_ASSIGN(auto segment, Segment::open(*database_.ports_.files, built->file.hash));
@@ -214,7 +215,7 @@ Result<void> Maintenance::build_work() {
 }
 
 Result<void> Maintenance::compact(Collection& collection) {
-    DVESP_TRY(seal_all(collection));
+    DVESP_TRY(seal_all(collection, *database_.ports_.executor));
     const CancelBackground lane(database_.build_control_, build_mutex_, database_.closed_);
     const auto snapshot = collection.snapshot();
     std::vector<IndexedSegment> inputs;

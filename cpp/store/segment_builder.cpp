@@ -2,11 +2,13 @@
 #include "store/segment_builder.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <limits>
 #include <numeric>
 
 #include "base/ids.hpp"
 #include "store/filter_index.hpp"
+#include "store/leaf_check.hpp"
 #include "store/segment.hpp"
 
 namespace dvesp::store {
@@ -15,11 +17,13 @@ namespace {
 using codec::SectionId;
 
 constexpr std::size_t center_sample_rows = 8192;
+constexpr std::size_t rows_at_once = 256;  ///< between two offers to give way: about 1 ms
 
 struct Pick {
     const Source* source;
     std::uint32_t row;
-    std::uint32_t leaf_base;  ///< of the source in the new segment
+    std::uint32_t leaf_base;     ///< of the source in the new segment
+    LeafCheck* check = nullptr;  ///< of the source, if its rows are checked
 };
 
 template <class T>
@@ -29,8 +33,9 @@ ByteView bytes_of_values(const std::vector<T>& values) noexcept {
 
 class Builder {
   public:
-    Builder(ContentFileWriter& writer, const CollectionConfig& config, std::vector<Pick> picks, index::BuildControl& control)
-        : writer_(writer), config_(config), picks_(std::move(picks)), control_(control) {}
+    Builder(ContentFileWriter& writer, const CollectionConfig& config, std::vector<Pick> picks, index::BuildControl& control,
+            TaskRunner& runner)
+        : writer_(writer), config_(config), picks_(std::move(picks)), control_(control), runner_(runner) {}
 
     Result<void> write(const std::vector<BuildInput>& inputs) {
         DVESP_TRY(write_vectors());
@@ -53,13 +58,18 @@ class Builder {
         if (vector == nullptr) return fail(ErrorCode::corruption, pick.source->name() + ": damaged (vectors)");
         return vector;
     }
-    [[nodiscard]] bool stopped() const noexcept { return control_.cancelled; }
+    /// Asked before each row. Callers that wait go first: writing a segment takes the disk and a core.
+    [[nodiscard]] bool stopped() noexcept {
+        if (++asked_ % rows_at_once == 0) runner_.give_way();
+        return control_.cancelled;
+    }
     static Error cancelled() { return fail(ErrorCode::unavailable, "writing a segment was cancelled"); }
 
     Result<void> write_vectors() {
         DVESP_TRY(writer_.begin(SectionId::vectors));
         for (const Pick& pick : picks_) {
             if (stopped()) return cancelled();
+            if (pick.check != nullptr) DVESP_TRY(pick.check->row(pick.row));
             DVESP_ASSIGN(const float* vector, vector_of(pick));
             DVESP_TRY(writer_.append({reinterpret_cast<const std::uint8_t*>(vector), std::size_t{config_.dimension} * 4}));
         }
@@ -185,29 +195,37 @@ class Builder {
     const CollectionConfig& config_;
     std::vector<Pick> picks_;
     index::BuildControl& control_;
+    TaskRunner& runner_;
+    std::size_t asked_ = 0;
     SegmentProperties properties_;
 };
 
 }  // namespace
 
 Result<BuiltSegment> build_segment(ports::Files& files, std::uint64_t unique, const CollectionConfig& config,
-                                   const std::vector<BuildInput>& inputs, std::uint64_t seq, index::BuildControl& control) {
+                                   const std::vector<BuildInput>& inputs, std::uint64_t seq, index::BuildControl& control,
+                                   TaskRunner& runner) {
     BuiltSegment built;
     std::vector<Pick> picks;
     std::uint32_t leaf_base = 0;
+    std::deque<LeafCheck> checks;
     for (const BuildInput& input : inputs) {
+        if (input.is_checked) {
+            DVESP_ASSIGN(LeafCheck check, LeafCheck::of(*input.source));
+            checks.push_back(std::move(check));
+        }
         std::vector<std::uint32_t> new_rows(input.rows, index::no_row);
         for (std::uint32_t row = 0; row < input.rows; ++row) {
             if (!input.source->deaths.alive_at(row, seq)) continue;
             new_rows[row] = static_cast<std::uint32_t>(picks.size());
-            picks.push_back({input.source.get(), row, leaf_base});
+            picks.push_back({input.source.get(), row, leaf_base, input.is_checked ? &checks.back() : nullptr});
         }
         built.new_rows.push_back(std::move(new_rows));
         leaf_base += input.source->leaf_count();
     }
     built.rows = picks.size();
     DVESP_ASSIGN(auto writer, ContentFileWriter::create(files, codec::FileKind::segment, unique));
-    DVESP_TRY(Builder(*writer, config, std::move(picks), control).write(inputs));
+    DVESP_TRY(Builder(*writer, config, std::move(picks), control, runner).write(inputs));
     DVESP_ASSIGN(built.file, writer->finish());
     return built;
 }

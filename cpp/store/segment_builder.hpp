@@ -15,6 +15,9 @@ namespace dvesp::store {
 struct BuildInput {
     std::shared_ptr<const Source> source;
     std::uint32_t rows = 0;
+    /// Each row against its leaf. A block of a file is checked when it is first read, and may rot after that: a new file would
+    /// give what it says now a checksum of its own.
+    bool is_checked = false;
 };
 
 struct BuiltSegment {
@@ -26,9 +29,10 @@ struct BuiltSegment {
 
 /// Writes one segment with every row of `inputs` that is alive at `seq`, in order, and all their batches and leaves.
 /// @errors corruption when an input cannot be read; storage_full, io_failed; unavailable when cancelled
+/// @param runner asked to give way now and then
 /// @cost reads and writes everything once  @threads any; inputs must take no more rows
 [[nodiscard]] Result<BuiltSegment> build_segment(ports::Files& files, std::uint64_t unique, const CollectionConfig& config,
                                                  const std::vector<BuildInput>& inputs, std::uint64_t seq,
-                                                 index::BuildControl& control);
+                                                 index::BuildControl& control, TaskRunner& runner);
 
 }  // namespace dvesp::store

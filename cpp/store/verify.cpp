@@ -3,6 +3,7 @@
 
 #include "codec/cbor.hpp"
 #include "store/database.hpp"
+#include "store/leaf_check.hpp"
 #include "store/maintenance.hpp"
 
 namespace dvesp::store {
@@ -23,22 +24,12 @@ class Verifier {
 
     /// Every row against its leaf, every batch's leaves against its root.
     void source(const Source& source, std::uint32_t rows) {
-        std::vector<BatchView> batches;
-        std::vector<std::uint32_t> first_leaves;
-        std::uint32_t next_leaf = 0;
-        for (std::uint32_t index = 0; index < source.batch_count(); ++index) {
-            const auto batch = source.batch(index);
-            if (!batch.ok()) return add(batch.error().message);
-            batches.push_back(*batch);
-            first_leaves.push_back(next_leaf);
-            next_leaf += batch->leaf_count;
-            check_root(source, *batch, first_leaves.back());
+        auto check = LeafCheck::of(source);
+        if (!check.ok()) return add(check.error().message);
+        for (std::size_t index = 0; index < check->batches().size(); ++index) {
+            check_root(source, check->batches()[index], check->first_leaves()[index]);
         }
-        if (next_leaf != source.leaf_count()) add(source.name() + ": the leaves of the batches do not add up");
-        Sha256 hasher;
-        for (std::uint32_t row = 0; row < rows && problems_.size() < problems_max; ++row) {
-            check_row(source, row, batches, first_leaves, hasher);
-        }
+        for (std::uint32_t row = 0; row < rows && problems_.size() < problems_max; ++row) check_row(source, row, *check);
     }
 
     void index(const IndexedSegment& segment) {
@@ -78,22 +69,9 @@ class Verifier {
             add(source.name() + ": the Merkle root of a batch does not match its leaves");
     }
 
-    void check_row(const Source& source, std::uint32_t row, const std::vector<BatchView>& batches,
-                   const std::vector<std::uint32_t>& first_leaves, Sha256& hasher) {
-        const auto view = source.row(row);
+    void check_row(const Source& source, std::uint32_t row, LeafCheck& check) {
+        const auto view = check.row(row);
         if (!view.ok()) return add(view.error().message);
-        const auto leaf_index = source.leaf_index(row);
-        if (!leaf_index.ok()) return add(leaf_index.error().message);
-        const auto after = std::upper_bound(first_leaves.begin(), first_leaves.end(), *leaf_index);
-        if (after == first_leaves.begin()) return add(source.name() + ": a row belongs to no batch");
-        const BatchView& batch = batches[static_cast<std::size_t>(after - first_leaves.begin()) - 1];
-        const codec::LeafRecord record{
-            view->id, view->version, view->parent, {view->vector, source.coding().dimension()}, view->metadata};
-        const auto leaf = source.leaf(*leaf_index);
-        if (!leaf.ok()) return add(leaf.error().message);
-        if (codec::leaf_hash(hasher, batch.salt, record) != *leaf) {
-            add(source.name() + ": row " + std::to_string(row) + " does not match its leaf");
-        }
         if (!view->metadata.empty() && !codec::cbor::valid(view->metadata)) {
             add(source.name() + ": row " + std::to_string(row) + " has malformed metadata");
         }
