@@ -93,6 +93,7 @@ RaftGroup::~RaftGroup() = default;
 
 bool RaftGroup::note(int code) {
     broken_ = broken_ || code == DV_RAFT_BROKEN;
+    has_lost_entries_ = has_lost_entries_ || code == DV_RAFT_LOST;
     return code == DV_RAFT_OK;
 }
 

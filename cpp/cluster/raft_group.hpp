@@ -147,6 +147,8 @@ class RaftGroup {
     [[nodiscard]] std::uint64_t term_of(std::uint64_t index) const;
     /// raft-rs met a contradiction; the group does nothing any more.
     [[nodiscard]] bool broken() const noexcept { return broken_; }
+    /// The leader counts on entries that this replica acknowledged and has no more: its disk lost them, and it must not vote.
+    [[nodiscard]] bool has_lost_entries() const noexcept { return has_lost_entries_; }
 
   private:
     bool note(int code);
@@ -155,6 +157,7 @@ class RaftGroup {
     };
     std::unique_ptr<dv_raft, Free> raft_;
     bool broken_ = false;
+    bool has_lost_entries_ = false;
 };
 
 }  // namespace dvesp::cluster

@@ -130,6 +130,8 @@ void ClusterNode::tick() {
         return;
     }
     for (auto& [id, replica] : replicas_) {
+        if (replica->raft->broken())
+            fatal_ = "group " + std::to_string(id) + ": Raft met a contradiction; see the lines before";
         replica->raft->tick();
         pump(*replica);
         expire(*replica);

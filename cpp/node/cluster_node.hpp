@@ -259,7 +259,8 @@ class ClusterNode {
     std::map<cluster::MemberId, std::uint64_t> heard_ns_;      ///< of members: when last
     std::map<cluster::MemberId, std::uint32_t> formats_;       ///< of members: the newest that they speak, by their pings
     std::optional<cluster::Swim> swim_;                        ///< since format 2
-    std::unique_ptr<Arrival> arrival_;                         ///< a snapshot whose files are fetched, one at a time
+    std::uint64_t arrivals_ = 0;
+    std::unique_ptr<Arrival> arrival_;  ///< a snapshot whose files are fetched, one at a time
     std::deque<LogItem> log_queue_;
     bool log_busy_ = false;
     bool log_failed_ = false;

@@ -15,6 +15,7 @@ constexpr std::size_t waiting_bytes_max = std::size_t{64} << 20;
 constexpr std::size_t unknown_count_max = 64;
 constexpr std::size_t unknown_bytes_max = std::size_t{64} << 10;
 constexpr std::size_t requested_max = 1024;  ///< in one message
+constexpr std::size_t large_bytes = std::size_t{1} << 20;
 constexpr std::size_t log_batch_bytes_max = std::size_t{128} << 20;
 
 std::shared_ptr<store::Frame> frame_of(const cluster::NodeRecord& record) {
@@ -241,6 +242,9 @@ void ClusterNode::receive_raft(cluster::GroupId group, cluster::MemberId from, s
         }
     }
     replica.raft->step(bytes);
+    if (replica.raft->has_lost_entries() && damage_.empty()) {
+        damage_ = "group " + std::to_string(group) + ": entries that were durable are gone from the log";
+    }
     pump(replica);
 }
 
@@ -293,7 +297,8 @@ void ClusterNode::receive_payload(std::shared_ptr<AlignedBuffer> bytes, std::siz
         ++counters_.refused_messages;
         return;
     }
-    replica.payloads[hash] = {frame, 0, now_ns()};
+    const bool is_large = frame->buffer.size() > large_bytes;
+    replica.payloads[hash] = {frame, 0, now_ns(), is_large ? ports_.store.executor->hold_background() : nullptr};
     LogItem item;
     item.frame = std::move(frame);
     item.payload = hash;

@@ -144,20 +144,28 @@ void ClusterNode::receive_snapshot(Replica& replica, cluster::MemberId from, con
         ++counters_.refused_messages;
         return;
     }
-    const auto missing = database_->missing_files(bytes_of(data->manifest));
-    if (!missing.ok()) {
-        ++counters_.refused_messages;
-        return;
-    }
     arrival_ = std::make_unique<Arrival>();
+    arrival_->number = ++arrivals_;
     arrival_->group = replica.id;
     arrival_->from = from;
     arrival_->index = message.snapshot_index;
     arrival_->keep = std::move(keep);
     arrival_->message = bytes;
-    arrival_->files.assign(missing->begin(), missing->end());
-    if (arrival_->files.empty()) return finish_arrival(true);
-    ask_for_part();
+    arrival_->is_writing = true;
+    auto missing = std::make_shared<Result<std::vector<Hash>>>(std::vector<Hash>());
+    // A file that is here and damaged is fetched like one that is not: with it, the snapshot could never be put in place.
+    ports_.lanes->run(
+        ports::Lane::pool,
+        [this, missing, manifest = data->manifest] { *missing = database_->missing_files(bytes_of(manifest)); },
+        [this, missing, number = arrivals_] {
+            if (!arrival_ || arrival_->number != number) return;
+            arrival_->is_writing = false;
+            if (!missing->ok()) ++counters_.refused_messages;
+            if (!missing->ok()) return finish_arrival(false);
+            arrival_->files.assign((*missing)->begin(), (*missing)->end());
+            if (arrival_->files.empty()) return finish_arrival(true);
+            ask_for_part();
+        });
 }
 
 void ClusterNode::ask_for_part() {
@@ -217,8 +225,8 @@ void ClusterNode::receive_file_part(std::shared_ptr<const void> keep, ByteView b
         [this, written, keep, file, offset, content, file_bytes] {
             *written = database_->write_file_part(file, offset, content, file_bytes);
         },
-        [this, written, offset, file_bytes, count = content.size()] {
-            if (!arrival_) return;
+        [this, written, offset, file_bytes, count = content.size(), number = arrival_->number] {
+            if (!arrival_ || arrival_->number != number) return;
             arrival_->is_writing = false;
             if (!written->ok()) return finish_arrival(false);
             arrival_->offset = offset + count;
@@ -238,8 +246,8 @@ void ClusterNode::finish_arrival(bool is_whole) {
         arrival_->is_writing = true;
         ports_.lanes->run(
             ports::Lane::apply, [] {},
-            [this] {
-                if (arrival_) finish_arrival(true);
+            [this, number = arrival_->number] {
+                if (arrival_ && arrival_->number == number) finish_arrival(true);
             });
         return;
     }

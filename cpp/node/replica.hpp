@@ -81,6 +81,7 @@ struct Payload {
     std::shared_ptr<store::Frame> frame;
     std::uint64_t log_seq = 0;  ///< 0 = on its way to the disk
     std::uint64_t since_ns = 0;
+    std::shared_ptr<const void> busy = nullptr;  ///< of a large one: background work gives way until it is applied
 };
 
 /// A payload that was applied and is kept for followers that lag.
@@ -92,6 +93,7 @@ struct Retained {
 
 /// A snapshot whose files are on their way.
 struct Arrival {
+    std::uint64_t number = 0;  ///< what was started for an earlier one does not touch this one
     cluster::GroupId group = 0;
     cluster::MemberId from = 0;
     std::uint64_t index = 0;  ///< of the snapshot

@@ -62,7 +62,7 @@ struct ClusterWorld::Node {
     std::uint64_t branches_due_ns = 0;
     std::uint64_t life = 0;  ///< counts starts and crashes: work of an earlier life is dropped
     std::uint64_t paused_until_ns = 0;
-    std::unique_ptr<ports::Files> files;
+    std::shared_ptr<ports::Files> files;  ///< work that waits keeps those of its life: what it holds may have them open
     std::unique_ptr<Random> random;
     std::unique_ptr<Executor> executor;
     std::unique_ptr<NodeLanes> lanes;
@@ -160,11 +160,16 @@ void ClusterWorld::at(std::uint64_t time_ns, std::function<void()> work) {
 }
 
 void ClusterWorld::at_node(std::uint32_t node, std::uint64_t time_ns, std::function<void()> work) {
-    at(time_ns, [this, node, life = nodes_[node]->life, work = std::move(work)]() mutable {
+    struct Waiting {
+        std::shared_ptr<ports::Files> files;  // goes last
+        std::function<void()> work;
+    };
+    Waiting waiting{nodes_[node]->files, std::move(work)};
+    at(time_ns, [this, node, life = nodes_[node]->life, waiting = std::move(waiting)]() mutable {
         Node& target = *nodes_[node];
         if (target.life != life || !target.node) return;
-        if (target.paused_until_ns > now_ns_) return at_node(node, target.paused_until_ns, std::move(work));
-        work();
+        if (target.paused_until_ns > now_ns_) return at_node(node, target.paused_until_ns, std::move(waiting.work));
+        waiting.work();
     });
 }
 

@@ -134,6 +134,9 @@ void Collection::replace(Snapshot content, std::uint64_t log_seq, std::uint64_t 
     applied_log_seq_ = log_seq;
     applied_shard_seq_ = shard_seq;
     last_shard_seq_ = shard_seq;
+    unreadable_segments.clear();
+    const std::scoped_lock lock(mutex_);
+    damage_.clear();
 }
 
 bool Collection::freeze_head() {

@@ -94,7 +94,8 @@ class Collection {
         change(*next);
         snapshot_.set(std::move(next));
     }
-    /// Puts other content in the place of everything: a replica that lagged too far behind starts again from a sealed state.
+    /// Puts other content in the place of everything: a replica that lagged too far behind starts again from a sealed
+    /// state. What was damaged goes with it.
     void replace(Snapshot content, std::uint64_t applied_log_seq, std::uint64_t applied_shard_seq);
     /// Turns the head into a frozen one, if it has frames.
     bool freeze_head();

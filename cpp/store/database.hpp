@@ -136,7 +136,7 @@ class Database {
         std::vector<std::shared_ptr<const void>> pinned;  ///< keeps the files
     };
     Result<SealedState> sealed_state(std::uint32_t shard);
-    /// The files that a sealed state names and this store lacks. @errors corruption
+    /// The files that a sealed state names and this store lacks, or has damaged. @errors corruption  @cost reads them all
     Result<std::vector<Hash>> missing_files(ByteView manifest);
     /// Up to `bytes_max` bytes of a file and its whole size. @errors corruption: there is none
     Result<std::vector<std::uint8_t>> read_file_part(const Hash& file, std::uint64_t offset, std::size_t bytes_max,

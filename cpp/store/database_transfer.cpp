@@ -10,6 +10,13 @@ namespace {
 
 std::string arriving_path(const Hash& file) { return segment_path(file) + ".part"; }
 
+Result<bool> is_whole_file(ports::Files& files, const Hash& file) {
+    DVESP_ASSIGN(const bool is_there, files.exists(segment_path(file)));
+    if (!is_there) return false;
+    DVESP_ASSIGN(const auto mapping, files.map(segment_path(file), false));
+    return sha256(mapping->bytes()) == file && !mapping->damaged();
+}
+
 Result<codec::CollectionEntry> entry_in(ByteView manifest) {
     DVESP_ASSIGN(auto parsed, codec::parse_manifest(manifest));
     if (parsed.manifest.collections.size() != 1) return fail(ErrorCode::corruption, "a sealed state names no collection");
@@ -49,8 +56,8 @@ Result<std::vector<Hash>> Database::missing_files(ByteView manifest) {
     }
     std::vector<Hash> missing;
     for (const Hash& file : wanted) {
-        DVESP_ASSIGN(const bool there, ports_.files->exists(segment_path(file)));
-        if (!there) missing.push_back(file);
+        DVESP_ASSIGN(const bool is_whole, is_whole_file(*ports_.files, file));
+        if (!is_whole) missing.push_back(file);
     }
     return missing;
 }
@@ -97,8 +104,9 @@ Result<void> Database::install_sealed(std::uint32_t shard, ByteView manifest) {
     const auto target = collection_of(shard);
     if (!target || entry.shard != shard) return fail(ErrorCode::collection_not_found, "the collection is gone");
     Snapshot loaded;
-    DVESP_TRY(load_segments(entry, *target, loaded));
-    DVESP_TRY(target->check_whole());
+    Collection arriving(entry.name, entry.shard, entry.created_log_seq, target->config());  // takes note of damages
+    DVESP_TRY(load_segments(entry, arriving, loaded));
+    DVESP_TRY(arriving.check_whole());
     std::shared_ptr<const Snapshot> before;
     DVESP_TRY(exclusively([&]() -> Result<void> {
         before = target->snapshot();

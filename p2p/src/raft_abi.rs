@@ -11,6 +11,7 @@ const OK: i32 = 0;
 const REFUSED: i32 = 1;
 const MALFORMED: i32 = 2;
 const BROKEN: i32 = 3;
+const LOST: i32 = 4; // others were told of entries that this log has no more
 
 /// Bytes of entries in one append message; they are small, their payloads travel beside them.
 const APPEND_BYTES_MAX: u64 = 64 << 10;
@@ -113,7 +114,14 @@ pub unsafe extern "C" fn dv_raft_step(raft: *mut Group, message: *const u8, size
     if raft::raw_node::is_local_msg(parsed.get_msg_type()) {
         return MALFORMED;
     }
-    guarded(raft, |group| code(group.node.step(parsed)))
+    guarded(raft, |group| {
+        let core = &group.node.raft;
+        let is_heartbeat = parsed.get_msg_type() == MessageType::MsgHeartbeat && parsed.term >= core.term;
+        if is_heartbeat && parsed.commit > core.raft_log.last_index() {
+            return LOST; // a heartbeat vouches for no more than this replica has acknowledged
+        }
+        code(group.node.step(parsed))
+    })
 }
 
 #[no_mangle]
