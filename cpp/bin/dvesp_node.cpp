@@ -16,6 +16,7 @@
 #include "bin/branch_thread.hpp"
 #include "bin/credentials_thread.hpp"
 #include "bin/node_reports.hpp"
+#include "node/device_host.hpp"
 #include "os/clock.hpp"
 #include "os/files.hpp"
 #include "os/node_runtime.hpp"
@@ -31,7 +32,7 @@ constexpr const char* usage =
     "usage: dvesp-node --data DIR --listen HOST:PORT [--join HOST:PORT,...] [--node-id NAME]\n"
     "                  [--role storage|coordinator|edge] [--advertise HOST:PORT]\n"
     "                  [--tls-ca FILE --tls-cert FILE --tls-key FILE [--tls-revocations FILE] | --insecure]\n"
-    "                  [--token-file FILE] [--scrub-seconds N] [--format N]\n";
+    "                  [--device DIR] [--token-file FILE] [--scrub-seconds N] [--format N]\n";
 
 constexpr std::size_t token_file_bytes_max = std::size_t{4} << 20;
 
@@ -40,6 +41,7 @@ struct Options {
     std::string listen;
     std::string advertise;
     std::string token_file;
+    std::string device;  ///< a directory; empty: it keeps no fragments for others
     os::TlsFiles tls;
     std::string revocations;  ///< a file that others write
     bool is_insecure = false;
@@ -71,6 +73,7 @@ bool take_option(Options& options, const std::string& name, const char* value) {
     if (name == "--advertise") return options.advertise = value, true;
     if (name == "--join") return options.node.join = split(value), true;
     if (name == "--node-id") return options.node.name = value, true;
+    if (name == "--device") return options.device = value, true;
     if (name == "--token-file") return options.token_file = value, true;
     if (name == "--tls-ca") return options.tls.ca = value, true;
     if (name == "--tls-cert") return options.tls.certificate = value, true;
@@ -223,7 +226,13 @@ Result<Ending> run(Options& options, const sigset_t& signals, bool& is_announced
     const auto random = os::make_random();
     const auto clock = os::make_clock();
     const api::Routes routes(store, *random, *clock, bin::reports_of(runtime, credentials.revocations), std::move(tokens));
+    std::unique_ptr<node::DeviceHost> device;
+    if (!options.device.empty()) {
+        const auto files_at = [](const std::string& path) { return os::make_files(path); };
+        DVESP_ASSIGN(device, node::DeviceHost::open(files_at, options.device, *random, *clock));
+    }
     os::ServerHandlers handlers;
+    if (device) handlers.ask_device = [&device](ByteView request) { return device->answer(request); };
     handlers.ask = [&](auto bytes, std::size_t size) { return runtime.ask(std::move(bytes), size); };
     handlers.receive = [&](auto bytes, std::size_t size) { runtime.receive(std::move(bytes), size); };
     handlers.busy = [&] { return runtime.busy(); };
@@ -244,6 +253,7 @@ Result<Ending> run(Options& options, const sigset_t& signals, bool& is_announced
     branches.stop();
     watching.stop();
     server.stop();
+    if (device) DVESP_TRY(device->close());
     DVESP_TRY(runtime.stop());
     return ending;
 }

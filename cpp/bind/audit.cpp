@@ -3,9 +3,11 @@
 
 #include <pybind11/stl.h>
 
+#include "bind/device_network.hpp"
 #include "bind/errors.hpp"
 #include "node/audit_verify.hpp"
 #include "os/files.hpp"
+#include "os/random.hpp"
 
 namespace py = pybind11;
 
@@ -25,11 +27,17 @@ Result<std::unique_ptr<ports::File>> open_log(const std::string& directory) {
     return files->open(node::audit_file, ports::Access::buffered);
 }
 
-py::dict verify(const std::string& directory, const std::vector<std::string>& devices) {
+py::dict verify(const std::string& directory, const std::vector<std::string>& devices, const TlsPaths& tls) {
+    const DeviceNetwork network = network_of(devices, tls);
     const node::AuditReport report = take(unlocked([&]() -> Result<node::AuditReport> {
         DVESP_ASSIGN(const auto log, open_log(directory));
         std::vector<node::DeviceEvidence> evidence;
-        for (const std::string& device : devices) evidence.push_back(node::ask_device(*os::make_files(device), device));
+        const auto random = os::make_random();
+        node::DevicePlaces places([](const std::string& path) { return os::make_files(path); }, *random, network.rpc);
+        for (const std::string& device : devices) {
+            evidence.push_back(node::is_on_node(device) ? node::ask_node(places, device)
+                                                        : node::ask_device(*os::make_files(device), device));
+        }
         return node::verify_audit(*log, evidence);
     }));
     py::dict out;
@@ -95,8 +103,8 @@ py::dict prove(const std::string& directory, std::uint64_t index) {
 }  // namespace
 
 void define_audit(py::module_& module) {
-    module.def("audit_verify", &verify, py::arg("directory"), py::arg("devices"),
-               "Checks the audit log in a directory, and what device directories remember of it; what was found, problems "
+    module.def("audit_verify", &verify, py::arg("directory"), py::arg("devices"), py::arg("tls"),
+               "Checks the audit log in a directory, and what devices remember of it; what was found, problems "
                "first of all.");
     module.def("audit_read", &read, py::arg("directory"), py::arg("offset"), py::arg("index"), py::arg("count"),
                "(entries, next offset, next index) from a place in the log; offset 0 and index 0 are its beginning.");

@@ -64,8 +64,9 @@ void PyStore::define(py::module_& module) {
         .def("next", &PyCursor::next, "(ids, vectors [m, d], metadata, versions), or None at the end.");
     py::class_<PyStore, std::shared_ptr<PyStore>> store(module, "Store", "One embedded store; safe to share between threads.");
     store.def(py::init<const std::optional<std::string>&>(), py::arg("path"))
-        .def(py::init<const std::string&, const std::vector<std::string>&, const std::shared_ptr<PyKeyring>&>(),
-             py::arg("path"), py::arg("devices"), py::arg("keyring"))
+        .def(
+            py::init<const std::string&, const std::vector<std::string>&, const std::shared_ptr<PyKeyring>&, const TlsPaths&>(),
+            py::arg("path"), py::arg("devices"), py::arg("keyring"), py::arg("tls"))
         .def("plan_collection", &PyStore::plan_collection, py::arg("name"), py::arg("k"), py::arg("n"))
         .def("retrievability", &PyStore::retrievability, py::arg("collection"))
         .def_static("restore", &PyStore::restore, py::arg("source"), py::arg("path"));

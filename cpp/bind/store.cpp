@@ -92,7 +92,9 @@ std::shared_ptr<node::EmbeddedStore> PyStore::open(const std::optional<std::stri
 
 PyStore::PyStore(const std::optional<std::string>& path) : store_(open(path)) {}
 
-PyStore::PyStore(const std::string& path, const std::vector<std::string>& devices, const std::shared_ptr<PyKeyring>& keyring) {
+PyStore::PyStore(const std::string& path, const std::vector<std::string>& devices, const std::shared_ptr<PyKeyring>& keyring,
+                 const TlsPaths& tls) {
+    const DeviceNetwork network = network_of(devices, tls);
     auto opened = unlocked([&] {
         node::OwnedPorts ports{nullptr, os::make_clock(), os::make_random(),
                                os::make_executor(background_threads, os::default_parallelism())};
@@ -101,6 +103,8 @@ PyStore::PyStore(const std::string& path, const std::vector<std::string>& device
         sealed.device_paths = devices;
         sealed.secret = keyring->secret();
         sealed.files_at = [](const std::string& directory) { return os::make_files(directory); };
+        sealed.rpc = network.rpc;
+        sealed.asking = network.asking;
         return node::EmbeddedStore::open_sealed(std::move(ports), std::move(sealed));
     });
     store_ = take(std::move(opened));

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "bind/device_network.hpp"
 #include "bind/keyring.hpp"
 #include "bind/search_reply.hpp"
 #include "node/embedded_store.hpp"
@@ -43,8 +44,9 @@ class PyCursor {
 class PyStore {
   public:
     explicit PyStore(const std::optional<std::string>& path);
-    /// A sealed store. @param fragments (k, n) of the store, nothing = the planner's
-    PyStore(const std::string& path, const std::vector<std::string>& devices, const std::shared_ptr<PyKeyring>& keyring);
+    /// A sealed store. @param devices as SealedOptions says. @param tls what nodes are shown
+    PyStore(const std::string& path, const std::vector<std::string>& devices, const std::shared_ptr<PyKeyring>& keyring,
+            const TlsPaths& tls);
     void plan_collection(const std::string& name, std::uint32_t k, std::uint32_t n);
     pybind11::dict retrievability(const std::string& collection);
     static std::shared_ptr<PyStore> restore(const std::string& source, const std::optional<std::string>& path);

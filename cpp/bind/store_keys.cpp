@@ -32,11 +32,12 @@ const char* name_of(sealed::SecretKind kind) {
 PyStoreKeys::PyStoreKeys()
     : clock_(os::make_clock()), random_(os::make_random()), executor_(os::make_executor(1, os::default_parallelism())) {}
 
-PyStoreKeys::PyStoreKeys(const std::string& path, const Paths& devices, const std::shared_ptr<PyKeyring>& keyring)
+PyStoreKeys::PyStoreKeys(const std::string& path, const Paths& devices, const std::shared_ptr<PyKeyring>& keyring,
+                         const TlsPaths& tls)
     : PyStoreKeys() {
     node::SealedOptions options;
     options.secret = keyring->secret();
-    open(std::move(options), path, devices);
+    open(std::move(options), path, devices, tls);
 }
 
 PyStoreKeys::~PyStoreKeys() {
@@ -45,17 +46,21 @@ PyStoreKeys::~PyStoreKeys() {
     executor_->stop();
 }
 
-std::shared_ptr<PyStoreKeys> PyStoreKeys::recover(const std::string& path, const Paths& devices, const py::bytes& master) {
+std::shared_ptr<PyStoreKeys> PyStoreKeys::recover(const std::string& path, const Paths& devices, const py::bytes& master,
+                                                  const TlsPaths& tls) {
     const std::string_view bytes = master;
     if (bytes.size() != crypto::key_bytes) refuse("recovery: a master key has 32 bytes");
     node::SealedOptions options;
     options.master = crypto::Key32(bytes_of(bytes));
     std::shared_ptr<PyStoreKeys> keys(new PyStoreKeys());
-    keys->open(std::move(options), path, devices);
+    keys->open(std::move(options), path, devices, tls);
     return keys;
 }
 
-void PyStoreKeys::open(node::SealedOptions options, const std::string& path, const Paths& devices) {
+void PyStoreKeys::open(node::SealedOptions options, const std::string& path, const Paths& devices, const TlsPaths& tls) {
+    const DeviceNetwork network = network_of(devices, tls);
+    options.rpc = network.rpc;
+    options.asking = network.asking;
     options.path = path;
     options.device_paths = devices;
     options.files_at = [](const std::string& directory) { return os::make_files(directory); };
@@ -132,9 +137,9 @@ void PyStoreKeys::close() {
 void PyStoreKeys::define(py::module_& module) {
     using Class = PyStoreKeys;
     py::class_<Class, std::shared_ptr<Class>>(module, "StoreKeys", "Who unlocks a sealed store; holds its lock.")
-        .def(py::init<const std::string&, const Paths&, const std::shared_ptr<PyKeyring>&>(), py::arg("path"),
-             py::arg("devices"), py::arg("keyring"))
-        .def_static("recover", &Class::recover, py::arg("path"), py::arg("devices"), py::arg("master"))
+        .def(py::init<const std::string&, const Paths&, const std::shared_ptr<PyKeyring>&, const TlsPaths&>(), py::arg("path"),
+             py::arg("devices"), py::arg("keyring"), py::arg("tls"))
+        .def_static("recover", &Class::recover, py::arg("path"), py::arg("devices"), py::arg("master"), py::arg("tls"))
         .def("describe", &Class::describe)
         .def("master", &Class::master, "The master key, for recovery shares alone.")
         .def("add", &Class::add, py::arg("keyring"), "(devices, of which reached)")

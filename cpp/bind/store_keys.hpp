@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bind/device_network.hpp"
 #include "bind/keyring.hpp"
 #include "node/sealed_store.hpp"
 #include "ports/clock.hpp"
@@ -19,11 +20,12 @@ namespace dvesp::bind {
 class PyStoreKeys {
   public:
     using Paths = std::vector<std::string>;
-    PyStoreKeys(const std::string& path, const Paths& devices, const std::shared_ptr<PyKeyring>& keyring);
+    PyStoreKeys(const std::string& path, const Paths& devices, const std::shared_ptr<PyKeyring>& keyring, const TlsPaths& tls);
     ~PyStoreKeys();
     PyStoreKeys(const PyStoreKeys&) = delete;
     PyStoreKeys& operator=(const PyStoreKeys&) = delete;
-    static std::shared_ptr<PyStoreKeys> recover(const std::string& path, const Paths& devices, const pybind11::bytes& master);
+    static std::shared_ptr<PyStoreKeys> recover(const std::string& path, const Paths& devices, const pybind11::bytes& master,
+                                                const TlsPaths& tls);
     static void define(pybind11::module_& module);
 
     pybind11::dict describe();
@@ -36,7 +38,7 @@ class PyStoreKeys {
 
   private:
     PyStoreKeys();
-    void open(node::SealedOptions options, const std::string& path, const Paths& devices);
+    void open(node::SealedOptions options, const std::string& path, const Paths& devices, const TlsPaths& tls);
     node::SealedStore& opened();
     template <class Work>
     pybind11::tuple change(Work work);

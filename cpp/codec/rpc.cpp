@@ -108,7 +108,7 @@ Result<RpcHead> parse_rpc_head(ByteView bytes) {
         return fail(ErrorCode::invalid_argument, "the peer speaks dvesp-rpc/" + std::to_string(version) + ", this node " +
                                                      std::to_string(rpc_version) + "; upgrade the older one");
     }
-    if (kind < 1 || kind > 3) return fail(ErrorCode::invalid_argument, "a message of an unknown kind");
+    if (kind < 1 || kind > 4) return fail(ErrorCode::invalid_argument, "a message of an unknown kind");
     if (head.bytes > rpc_bytes_max) return fail(ErrorCode::invalid_argument, "a message of more than 2 GiB; split the batch");
     head.kind = static_cast<RpcKind>(kind);
     return head;

@@ -19,7 +19,7 @@ inline constexpr std::size_t rpc_head_bytes = 24;
 inline constexpr std::uint64_t rpc_bytes_max = std::uint64_t{2} << 30;  ///< of one message: 100,000 x 4096 float32 and metadata
 inline constexpr const char* rpc_protocol = "dvesp-rpc/1";
 
-enum class RpcKind : std::uint16_t { request = 1, reply = 2, peer = 3 };
+enum class RpcKind : std::uint16_t { request = 1, reply = 2, peer = 3, device = 4 };
 
 /// In front of every message on a connection.
 struct RpcHead {

@@ -109,6 +109,24 @@ DeviceEvidence ask_device(ports::Files& device, const std::string& name) {
     return out;
 }
 
+DeviceEvidence ask_node(DevicePlaces& places, const std::string& path) {
+    DeviceEvidence out{node_place(path).address, {}, {}};
+    const auto found = places.look_at(path);
+    if (!found.ok()) {
+        out.failure = found.error().message;
+    } else if (found->size() != 1) {
+        out.failure = found->empty()
+                          ? "the node keeps no such store"
+                          : "the node keeps " + std::to_string(found->size()) + " stores; say which: HOST:PORT#STORE";
+    } else {
+        const auto device = places.at({found->front().id, path}, found->front().store_id);
+        auto memory = device->record(witness_record);
+        if (!memory.ok()) out.failure = memory.error().message;
+        if (memory.ok() && *memory) out.memory = std::move(**memory);
+    }
+    return out;
+}
+
 Result<AuditReport> verify_audit(ports::File& log, const std::vector<DeviceEvidence>& devices) {
     AuditReport report;
     auto opened = read_audit_header(log);

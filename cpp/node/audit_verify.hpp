@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "node/audit_scan.hpp"
+#include "node/device_places.hpp"
 #include "sealed/audit_note.hpp"
 
 namespace dvesp::node {
@@ -18,6 +19,8 @@ struct DeviceEvidence {
 };
 /// The evidence of a device's directory, also while a store has it open.
 [[nodiscard]] DeviceEvidence ask_device(ports::Files& device, const std::string& name);
+/// The evidence of a device on a node. @param path node://HOST:PORT, with #STORE where the node keeps several stores
+[[nodiscard]] DeviceEvidence ask_node(DevicePlaces& places, const std::string& path);
 
 struct AuditReport {
     codec::AuditHeader header;

@@ -1,6 +1,9 @@
 /// node/fleet.cpp - the list of devices, and asking several at once.
 #include "node/fleet.hpp"
 
+#include <condition_variable>
+#include <mutex>
+
 #include "codec/byte_io.hpp"
 
 namespace dvesp::node {
@@ -52,8 +55,12 @@ Result<FleetRecord> parse_fleet(ByteView bytes) {
     return record;
 }
 
-Fleet::Fleet(const DeviceAt& device_at, FleetRecord record) : record_(std::move(record)) {
-    for (const DeviceEntry& entry : record_.devices) devices_.push_back(device_at(entry, record_.store_id));
+Fleet::Fleet(const DeviceAt& device_at, FleetRecord record, ports::Executor* asking)
+    : record_(std::move(record)), asking_(asking) {
+    for (const DeviceEntry& entry : record_.devices) {
+        devices_.push_back(device_at(entry, record_.store_id));
+        waiting_.push_back(std::make_shared<std::atomic<std::uint32_t>>(0));
+    }
 }
 
 Fleet::Fleet(const FilesAt& files_at, FleetRecord record)
@@ -68,10 +75,24 @@ Result<void> Fleet::create(const FilesAt& files_at, ports::Random& random, const
     return {};
 }
 
+Result<void> Fleet::create(DevicePlaces& places, const FleetRecord& record) {
+    for (const DeviceEntry& device : record.devices) DVESP_TRY(places.create(device, record.store_id));
+    return {};
+}
+
 std::vector<bool> Fleet::present() {
-    std::vector<bool> out;
-    for (const auto& device : devices_) out.push_back(device->is_here());
-    return out;
+    std::vector<std::uint8_t> here(devices_.size(), 0);  // of its own byte for each thread
+    SerialRunner alone;
+    runner_of(alone).run(devices_.size(), [&](std::size_t at) { here[at] = devices_[at]->is_here() ? 1 : 0; });
+    return {here.begin(), here.end()};
+}
+
+std::string Fleet::why_away() {
+    for (const auto& device : devices_) {
+        const auto here = device->put({});
+        if (!here.ok()) return here.error().message;
+    }
+    return {};
 }
 
 bool Fleet::take_returned() {
@@ -82,24 +103,65 @@ bool Fleet::take_returned() {
 
 std::vector<bool> Fleet::put(const std::vector<std::vector<VaultItem>>& items, TaskRunner& runner) {
     std::vector<std::uint8_t> done(devices_.size(), 0);  // of its own byte for each thread
-    runner.run(devices_.size(), [&](std::size_t at) { done[at] = devices_[at]->put(items[at]).ok() ? 1 : 0; });
+    runner_of(runner).run(devices_.size(), [&](std::size_t at) { done[at] = devices_[at]->put(items[at]).ok() ? 1 : 0; });
     return {done.begin(), done.end()};
 }
 
 Fleet::Answers Fleet::get(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner) {
-    Answers out(devices_.size());
-    runner.run(devices_.size(), [&](std::size_t at) {
-        out[at].resize(ids[at].size());
-        if (ids[at].empty()) return;
-        auto found = devices_[at]->get(ids[at]);
+    return get_first(ids, runner, [](const Round&) { return false; }).answers;
+}
+
+Fleet::Round Fleet::get_first(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner, const IsEnough& is_enough) {
+    /// What the askers of one round share; the last of them, or the caller, lets it go.
+    struct Shared {
+        std::mutex mutex;
+        std::condition_variable changed;
+        Round round;
+        std::size_t open = 0;  ///< devices that were asked and have not answered
+    };
+    const auto shared = std::make_shared<Shared>();
+    shared->round.answers.resize(devices_.size());
+    shared->round.has_answered.assign(devices_.size(), true);
+    std::vector<std::size_t> asked;
+    for (std::size_t at = 0; at < devices_.size(); ++at) {
+        shared->round.answers[at].resize(ids[at].size());
+        if (ids[at].empty()) continue;
+        shared->round.has_answered[at] = false;
+        asked.push_back(at);
+    }
+    shared->open = asked.size();
+    const auto take = [shared](std::size_t at, std::size_t count, Result<std::vector<std::optional<Device::Bytes>>> found) {
+        const std::scoped_lock lock(shared->mutex);
         // Callers index by id: an answer of another length says nothing about any of them.
-        if (found.ok() && found->size() == ids[at].size()) out[at] = std::move(*found);
-    });
-    return out;
+        if (found.ok() && found->size() == count && at < shared->round.answers.size()) {
+            shared->round.answers[at] = std::move(*found);
+        }
+        if (at < shared->round.has_answered.size()) shared->round.has_answered[at] = true;
+        --shared->open;
+        shared->changed.notify_one();
+    };
+    if (asking_ == nullptr) {
+        runner.run(asked.size(), [&](std::size_t which) {
+            const std::size_t at = asked[which];
+            take(at, ids[at].size(), devices_[at]->get(ids[at]));
+        });
+        return std::move(shared->round);
+    }
+    for (const std::size_t at : asked) {
+        waiting_[at]->fetch_add(1);
+        asking_->post([take, at, device = devices_[at], wanted = ids[at], waiting = waiting_[at]] {
+            auto found = device->get(wanted);
+            waiting->fetch_sub(1);
+            take(at, wanted.size(), std::move(found));
+        });
+    }
+    std::unique_lock lock(shared->mutex);
+    shared->changed.wait(lock, [&] { return shared->open == 0 || is_enough(shared->round); });
+    return std::exchange(shared->round, Round());  // late answers find no place any more
 }
 
 void Fleet::remove(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner) {
-    runner.run(devices_.size(), [&](std::size_t at) {
+    runner_of(runner).run(devices_.size(), [&](std::size_t at) {
         // What stays behind is an orphan, collected later.
         if (!ids[at].empty()) static_cast<void>(devices_[at]->remove(ids[at]).ok());
     });
@@ -131,8 +193,13 @@ Result<std::vector<std::string>> Fleet::verify() {
             problems.push_back(record_.devices[at].path + ": the device is offline");
             continue;
         }
-        DVESP_ASSIGN(const auto found, devices_[at]->verify());
-        problems.insert(problems.end(), found.begin(), found.end());
+        const auto found = devices_[at]->verify();
+        if (!found.ok() && found.error().code == ErrorCode::unavailable) {  // it went away meanwhile
+            problems.push_back(record_.devices[at].path + ": " + found.error().message);
+            continue;
+        }
+        if (!found.ok()) return found.error();
+        problems.insert(problems.end(), found->begin(), found->end());
     }
     return problems;
 }

@@ -2,6 +2,7 @@
 /// A device is whatever keeps the contract of node/device.hpp. Bytes of the records: docs/formats/fragment.md.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -9,7 +10,9 @@
 
 #include "base/task.hpp"
 #include "node/device.hpp"
+#include "node/device_places.hpp"
 #include "node/vault_device.hpp"
+#include "ports/executor.hpp"
 #include "sealed/placement.hpp"
 
 namespace dvesp::node {
@@ -32,17 +35,23 @@ struct FleetRecord {
 /// @threads every method from any thread
 class Fleet {
   public:
-    Fleet(const DeviceAt& device_at, FleetRecord record);
+    /// @param asking  nullptr: devices answer without waiting. Else what waits for them: each is asked in a thread of its own,
+    ///                and it lives longer than the fleet
+    Fleet(const DeviceAt& device_at, FleetRecord record, ports::Executor* asking = nullptr);
     /// All of its devices are directories.
     Fleet(const FilesAt& files_at, FleetRecord record);
 
     /// Makes the vaults of a new store. @errors invalid_argument: one of the directories holds a device already
     static Result<void> create(const FilesAt& files_at, ports::Random& random, const FleetRecord& record);
+    /// The same wherever they are. @errors those of DevicePlaces::create
+    static Result<void> create(DevicePlaces& places, const FleetRecord& record);
 
     [[nodiscard]] const FleetRecord& record() const noexcept { return record_; }
     [[nodiscard]] std::size_t size() const noexcept { return devices_.size(); }
     /// Devices that answer now; some may have come back since the last call (has_returned).
     [[nodiscard]] std::vector<bool> present();
+    /// What the first of the devices that are not here says; empty: nothing, or all are here.
+    [[nodiscard]] std::string why_away();
     /// Whether a device came back since this was asked last.
     [[nodiscard]] bool take_returned();
 
@@ -51,6 +60,17 @@ class Fleet {
     /// What each device has of the ids asked of it. An offline device has nothing.
     using Answers = std::vector<std::vector<std::optional<std::vector<std::uint8_t>>>>;
     Answers get(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner);
+    /// The same, but returns as soon as `is_enough` says so of the answers that came; it is asked again after each.
+    struct Round {
+        Answers answers;
+        std::vector<bool> has_answered;  ///< a device of which nothing was asked has
+    };
+    using IsEnough = std::function<bool(const Round&)>;
+    Round get_first(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner, const IsEnough& is_enough);
+    /// Whether devices are worth asking at the same time: they lie on nodes.
+    [[nodiscard]] bool is_far() const noexcept { return asking_ != nullptr; }
+    /// Several questions wait for its answers: others may be faster.
+    [[nodiscard]] bool is_busy(std::size_t device) const { return *waiting_[device] >= busy_questions; }
     void remove(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner);
     [[nodiscard]] bool contains(std::size_t device, const FragmentId& id);
     [[nodiscard]] std::vector<FragmentId> list(std::size_t device, std::uint8_t kind);
@@ -62,8 +82,13 @@ class Fleet {
     Result<void> close();
 
   private:
+    static constexpr std::uint32_t busy_questions = 2;
+    [[nodiscard]] TaskRunner& runner_of(TaskRunner& given) const { return asking_ != nullptr ? *asking_ : given; }
+
     FleetRecord record_;
-    std::vector<std::unique_ptr<Device>> devices_;  ///< in the order of the record
+    ports::Executor* asking_ = nullptr;
+    std::vector<std::shared_ptr<Device>> devices_;  ///< in the order of the record; late answers keep theirs
+    std::vector<std::shared_ptr<std::atomic<std::uint32_t>>> waiting_;  ///< questions by device, of get_first
 };
 
 }  // namespace dvesp::node

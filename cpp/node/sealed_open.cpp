@@ -96,6 +96,11 @@ bool any_choice(std::size_t count, std::size_t k, const Use& use) {
     return false;
 }
 
+/// The place itself, as a store remembers it.
+std::string without_choice(const std::string& path) {
+    return is_on_node(path) ? std::string(node_prefix) + node_place(path).address : path;
+}
+
 }  // namespace
 
 SealedStore::~SealedStore() {
@@ -106,16 +111,14 @@ Result<bool> SealedStore::is_at(ports::Files& files) { return files.exists(keys_
 
 Result<std::unique_ptr<SealedStore>> SealedStore::open(SealedOptions options) {
     std::unique_ptr<SealedStore> store(new SealedStore(std::move(options)));
+    store->places_ = std::make_unique<DevicePlaces>(store->options_.files_at, *store->options_.random, store->options_.rpc);
     const auto files = store->options_.files_at(store->options_.path);
     DVESP_ASSIGN(const bool is_there, files->exists(keys_path));
     if (is_there) {
         if (store->options_.must_exist) DVESP_TRY(store->lock_index());
         DVESP_TRY(store->open_existing(*files));
     } else {
-        bool has_devices = false;
-        for (const std::string& path : store->options_.device_paths) {
-            has_devices = has_devices || VaultDevice::look_at(*store->options_.files_at(path)).has_value();
-        }
+        DVESP_ASSIGN(const bool has_devices, store->has_devices());
         DVESP_ASSIGN(const bool is_plain, files->exists(store::manifest_path));
         if (is_plain) {
             return fail(ErrorCode::invalid_argument, files->describe("") +
@@ -125,7 +128,7 @@ Result<std::unique_ptr<SealedStore>> SealedStore::open(SealedOptions options) {
         if (!has_devices && store->options_.must_exist) {
             return fail(ErrorCode::invalid_argument, files->describe("") +
                                                          ": there is no sealed store, and none of the devices "
-                                                         "has one; give the directories that it was made with");
+                                                         "has one; give the devices that it was made with");
         }
         DVESP_TRY(has_devices ? store->adopt(*files) : store->create(*files));
     }
@@ -135,6 +138,26 @@ Result<std::unique_ptr<SealedStore>> SealedStore::open(SealedOptions options) {
     for (const DeviceEntry& device : store->fleet_->record().devices) store->device_keys_.push_back(to_hex(device.id));
     DVESP_TRY(store->start_audit(!is_there));
     return store;
+}
+
+/// Whether a place of the list has a device. @errors of a node that does not answer, when nobody else has one either
+Result<bool> SealedStore::has_devices() {
+    std::optional<Error> silent;
+    for (const std::string& path : options_.device_paths) {
+        const auto found = places_->look_at(path);
+        if (found.ok() && !found->empty()) return true;
+        if (!found.ok() && !silent) silent = found.error();
+    }
+    if (!silent) return false;
+    return fail(silent->code,
+                "devices: " + silent->message + "; a store is made with all of its devices, start the node first");
+}
+
+std::unique_ptr<Fleet> SealedStore::make_fleet(FleetRecord record) {
+    const bool is_far = std::any_of(record.devices.begin(), record.devices.end(),
+                                    [](const DeviceEntry& device) { return is_on_node(device.path); });
+    const auto at = [this](const DeviceEntry& entry, const StoreId& store_id) { return places_->at(entry, store_id); };
+    return std::make_unique<Fleet>(at, std::move(record), is_far ? options_.asking.get() : nullptr);
 }
 
 Result<void> SealedStore::create(ports::Files& files) {
@@ -149,14 +172,14 @@ Result<void> SealedStore::create(ports::Files& files) {
     for (const std::string& path : options_.device_paths) {
         DeviceEntry device;
         random.fill(device.id);
-        device.path = path;
+        device.path = without_choice(path);
         record.devices.push_back(device);
     }
     random.fill(file_key_.bytes());
     random.fill(record.file_key_id);
     record.file_key_check = check_of(file_key_);
-    DVESP_TRY(Fleet::create(options_.files_at, *options_.random, record));
-    fleet_ = std::make_unique<Fleet>(options_.files_at, record);
+    DVESP_TRY(Fleet::create(*places_, record));
+    fleet_ = make_fleet(record);
     DVESP_TRY(share_file_key());
     DVESP_TRY(files.make_directory(""));
     return save_keys();
@@ -173,7 +196,7 @@ Result<void> SealedStore::open_existing(ports::Files& files) {
     DVESP_ASSIGN(const auto fleet_bytes, read_whole(files, fleet_path));
     DVESP_ASSIGN(FleetRecord record, parse_fleet(fleet_bytes));
     DVESP_TRY(place_devices(record));
-    fleet_ = std::make_unique<Fleet>(options_.files_at, std::move(record));
+    fleet_ = make_fleet(std::move(record));
     std::vector<std::vector<std::uint8_t>> tables;
     for (std::size_t device = 0; device < fleet_->size(); ++device) {
         if (auto bytes = fleet_->record(device, keys_record)) tables.push_back(std::move(*bytes));
@@ -210,70 +233,108 @@ Result<void> SealedStore::remove_index() {
     return {};
 }
 
-/// Directories move and are listed in any order: a device is known by its id. What is not here keeps its place.
+/// Devices move and are listed in any order: one is known by its id. What is not here keeps its place.
 Result<void> SealedStore::place_devices(FleetRecord& record) const {
-    std::vector<std::string> unknown;
-    std::vector<bool> is_placed(record.devices.size(), false);
     for (const std::string& path : options_.device_paths) {
-        const auto found = VaultDevice::look_at(*options_.files_at(path));
-        if (!found) {
-            unknown.push_back(path);
-            continue;
-        }
-        if (found->store_id != record.store_id)
+        const std::string place = without_choice(path);
+        const auto found = places_->look_at(place);
+        if (!found.ok() || found->empty()) continue;  // an offline device
+        const auto ours = std::find_if(found->begin(), found->end(),
+                                       [&](const VaultDevice::Found& one) { return one.store_id == record.store_id; });
+        if (ours == found->end()) {
+            if (is_on_node(place)) continue;  // it keeps other stores alone
             return fail(ErrorCode::integrity, "devices: " + path + " belongs to another store");
+        }
         const auto entry = std::find_if(record.devices.begin(), record.devices.end(),
-                                        [&](const DeviceEntry& device) { return device.id == found->id; });
+                                        [&](const DeviceEntry& device) { return device.id == ours->id; });
         if (entry == record.devices.end())
             return fail(ErrorCode::integrity, "devices: " + path + " is not among this store's devices");
-        entry->path = path;
-        is_placed[static_cast<std::size_t>(entry - record.devices.begin())] = true;
-    }
-    for (const std::string& path : unknown) {  // an offline device, where it will be
-        for (std::size_t at = 0; at < record.devices.size(); ++at) {
-            if (is_placed[at] || record.devices[at].path != path) continue;
-            is_placed[at] = true;
-        }
+        entry->path = place;
     }
     return {};
 }
 
-Result<void> SealedStore::adopt(ports::Files& files) {
-    std::vector<std::vector<std::uint8_t>> tables;
-    std::vector<FleetRecord> fleets;
+SealedStore::Claims SealedStore::ask_claims() {
+    Claims out;
     for (const std::string& path : options_.device_paths) {
-        auto vault = Vault::open(options_.files_at(path));
-        if (!vault.ok()) continue;
-        auto key_bytes = (*vault)->record(keys_record);
-        const auto fleet_bytes = (*vault)->record(fleet_record);
-        if (!key_bytes.ok() || !*key_bytes || !fleet_bytes.ok() || !*fleet_bytes) continue;
-        auto parsed = parse_fleet(**fleet_bytes);
-        if (!parsed.ok()) continue;
-        tables.push_back(std::move(**key_bytes));
-        fleets.push_back(std::move(*parsed));
+        const auto found = places_->look_at(path);
+        if (!found.ok()) continue;
+        for (const VaultDevice::Found& one : *found) {
+            const auto device = places_->at({one.id, without_choice(path)}, one.store_id);
+            auto keys = device->record(keys_record);
+            const auto fleet = device->record(fleet_record);
+            static_cast<void>(device->close().ok());
+            auto parsed = fleet.ok() && *fleet ? parse_fleet(**fleet) : fail(ErrorCode::corruption, "");
+            out.is_damaged = out.is_damaged || !keys.ok() || !fleet.ok() || (*fleet && !parsed.ok());
+            if (!keys.ok() || !*keys || !parsed.ok() || parsed->store_id != one.store_id) continue;
+            out.tables.push_back(std::move(**keys));
+            out.fleets.push_back(std::move(*parsed));
+        }
     }
-    if (fleets.empty()) {
+    return out;
+}
+
+/// The store that most devices know; where nodes keep several, the one that the key opens.
+Result<FleetRecord> SealedStore::choose_store(const Claims& claims) {
+    std::vector<const FleetRecord*> stores;
+    for (const FleetRecord& fleet : claims.fleets) {
+        const bool is_known = std::any_of(stores.begin(), stores.end(),
+                                          [&](const FleetRecord* known) { return known->store_id == fleet.store_id; });
+        if (!is_known) stores.push_back(&fleet);
+    }
+    const auto devices_of = [&](const FleetRecord* one) {
+        return std::count_if(claims.fleets.begin(), claims.fleets.end(),
+                             [&](const FleetRecord& other) { return other.store_id == one->store_id; });
+    };
+    std::stable_sort(stores.begin(), stores.end(),
+                     [&](const FleetRecord* a, const FleetRecord* b) { return devices_of(a) > devices_of(b); });
+    const bool is_far = std::any_of(options_.device_paths.begin(), options_.device_paths.end(), is_on_node);
+    if (!is_far) stores.resize(1);
+    std::optional<FleetRecord> chosen;
+    Error refusal = fail(ErrorCode::sealed, "keyring: the key opens no store of these devices");
+    for (const FleetRecord* store : stores) {
+        auto keys = unlock({store->store_id, {}, {claims.tables.begin(), claims.tables.end()}});
+        if (!keys.ok()) {
+            if (stores.size() == 1) refusal = keys.error();
+            continue;
+        }
+        if (chosen) {
+            return fail(ErrorCode::invalid_argument, "devices: the key opens several stores on these nodes, " +
+                                                         to_hex(chosen->store_id) + " and " + to_hex(store->store_id) +
+                                                         " among them; say which: HOST:PORT#STORE");
+        }
+        chosen = *store;
+        keys_ = std::move(*keys);
+    }
+    if (chosen) return *chosen;
+    if (!is_far) return refusal;
+    return fail(refusal.code, refusal.message + "; to make another store beside those of these nodes, write HOST:PORT#new");
+}
+
+Result<void> SealedStore::adopt(ports::Files& files) {
+    const Claims claims = ask_claims();
+    if (claims.fleets.empty()) {
+        const auto& paths = options_.device_paths;
+        const bool is_all_far = std::all_of(paths.begin(), paths.end(), is_on_node);
+        if (is_all_far && !claims.is_damaged && !options_.must_exist)
+            return create(files);  // what was never finished stays aside
         return fail(ErrorCode::corruption,
                     "devices: none of them knows a store; one that was never finished is made anew "
                     "after its device directories are removed");
     }
-    const auto devices_of = [&](const FleetRecord& one) {
-        return std::count_if(fleets.begin(), fleets.end(), [&](const auto& other) { return other.store_id == one.store_id; });
-    };
-    const auto most = std::max_element(fleets.begin(), fleets.end(), [&](const FleetRecord& a, const FleetRecord& b) {
-        return devices_of(a) < devices_of(b);
-    });
-    std::optional<FleetRecord> record = *most;
-    DVESP_ASSIGN(keys_, unlock({record->store_id, {}, {tables.begin(), tables.end()}}));
-    DVESP_TRY(place_devices(*record));
+    DVESP_ASSIGN(FleetRecord record, choose_store(claims));
+    DVESP_TRY(place_devices(record));
     PortRandom random(*options_.random);
     random.fill(file_key_.bytes());
-    random.fill(record->file_key_id);
-    record->file_key_check = check_of(file_key_);
-    fleet_ = std::make_unique<Fleet>(options_.files_at, *record);
+    random.fill(record.file_key_id);
+    record.file_key_check = check_of(file_key_);
+    fleet_ = make_fleet(record);
     const auto present = fleet_->present();
     const auto here = static_cast<std::size_t>(std::count(present.begin(), present.end(), true));
-    if (here < record->plan.k) return too_few(here, fleet_->size(), record->plan.k);
+    if (here < record.plan.k) {
+        const Error error = too_few(here, fleet_->size(), record.plan.k);
+        return fail(error.code, error.message + " (" + fleet_->why_away() + ")");
+    }
     DVESP_TRY(share_file_key());
     DVESP_TRY(files.make_directory(""));
     return save_keys();

@@ -33,62 +33,119 @@ Result<void> SealedStore::check_reachable() {
                                             " are needed to read; connect more of them and try again");
 }
 
-/// k verified shares of each row, or as many as there are: first of k devices that are here, then of the others.
-std::vector<SealedStore::Shares> SealedStore::gather(const Sealing& sealing, std::span<const Row> rows) {
-    const sealed::RecordSealer namer(sealing.data_key, name_key_);
-    const std::vector<bool> present = fleet_->present();
-    const std::size_t k = sealing.plan.k;
-    std::vector<Shares> out(rows.size());
-    std::vector<std::vector<std::uint32_t>> holding(rows.size());
-    for (std::size_t at = 0; at < rows.size(); ++at) holding[at] = holders(namer, sealing, name_of(sealing, rows[at]));
+/// Where the fragments of some rows are, and who of their holders has answered.
+struct SealedStore::Gathering {
+    enum class Holder : std::uint8_t { unasked, late, answered };  ///< late: it was asked, and the others were faster
     struct Asked {
         std::size_t row;
         std::uint8_t index;
     };
-    std::vector<std::size_t> next(rows.size(), 0);  // of each row: which of its holders is asked next
-    for (bool is_open = true; is_open;) {
-        is_open = false;
-        std::vector<std::vector<FragmentId>> ids(fleet_->size());
-        std::vector<std::vector<Asked>> asked(fleet_->size());
-        for (std::size_t at = 0; at < rows.size(); ++at) {
-            for (std::size_t wanted = k - out[at].xs.size(); wanted > 0 && next[at] < holding[at].size(); ++next[at]) {
+    std::vector<std::vector<std::uint32_t>> holding;  ///< of each row: its devices
+    std::vector<std::vector<Holder>> states;
+    std::vector<std::vector<FragmentId>> ids;  ///< of this round, by device
+    std::vector<std::vector<Asked>> asked;
+    std::vector<std::size_t> lacking;  ///< of each row: fragments
+
+    /// Who is asked for a row next: idle holders, and one more of them than needed where they are far; then busy ones; last
+    /// those who were late. @return the number of questions
+    std::size_t choose(const Fleet& fleet, std::size_t row, std::uint8_t turn_first, std::vector<std::uint32_t>& turns) const {
+        turns.clear();
+        const std::size_t count = holding[row].size();
+        const auto pick = [&](Holder state, bool is_busy, std::size_t wanted) {
+            for (std::size_t at = 0; at < count && turns.size() < wanted; ++at) {
                 // Rows begin at different holders, so that all devices share the work.
-                const std::size_t turn = (next[at] + rows[at].salt[0]) % holding[at].size();
-                const std::uint32_t device = holding[at][turn];
-                if (!present[device]) continue;
-                const auto index = static_cast<std::uint8_t>(turn + 1);
-                ids[device].push_back(namer.id_of(name_of(sealing, rows[at]), index));
-                asked[device].push_back({at, index});
-                --wanted;
-                is_open = true;
+                const auto turn = static_cast<std::uint32_t>((at + turn_first) % count);
+                if (states[row][turn] != state || fleet.is_busy(holding[row][turn]) != is_busy) continue;
+                turns.push_back(turn);
             }
-        }
-        if (!is_open) break;
-        Fleet::Answers answers = fleet_->get(ids, *options_.runner);
-        std::vector<std::vector<std::pair<std::uint8_t, std::vector<std::uint8_t>>>> found(rows.size());
-        for (std::size_t device = 0; device < answers.size(); ++device) {
-            for (std::size_t at = 0; at < answers[device].size(); ++at) {
-                if (answers[device][at])
-                    found[asked[device][at].row].emplace_back(asked[device][at].index, std::move(*answers[device][at]));
-            }
-        }
-        run_in_ranges(*options_.runner, rows.size(), rows_per_piece, [&](std::size_t first, std::size_t last) {
-            sealed::RecordSealer sealer(sealing.data_key, name_key_);
-            for (std::size_t at = first; at < last; ++at) {
-                for (const auto& [index, bytes] : found[at]) {
-                    auto share =
-                        sealer.open_share(name_of(sealing, rows[at]), sealing.plan, sealed::Mode::shamir, index, bytes);
-                    if (!share.ok()) {
-                        out[at].damaged.emplace_back(holding[at][index - 1], sealer.id_of(name_of(sealing, rows[at]), index));
-                        continue;
-                    }
-                    out[at].xs.push_back(index);
-                    out[at].shares.push_back(std::move(*share));
-                }
-            }
-        });
+        };
+        if (lacking[row] == 0) return 0;
+        pick(Holder::unasked, false, lacking[row] + (fleet.is_far() ? 1 : 0));
+        pick(Holder::unasked, true, lacking[row]);
+        if (turns.size() >= lacking[row]) return turns.size();
+        pick(Holder::late, false, lacking[row]);
+        pick(Holder::late, true, lacking[row]);
+        return turns.size();
     }
-    return out;
+    /// Whether every row has as many answers as it lacks.
+    [[nodiscard]] bool is_enough(const Fleet::Round& round) const {
+        std::vector<std::size_t> found(lacking.size(), 0);
+        for (std::size_t device = 0; device < asked.size(); ++device) {
+            for (std::size_t at = 0; at < asked[device].size(); ++at)
+                found[asked[device][at].row] += round.answers[device][at] ? 1 : 0;
+        }
+        for (std::size_t row = 0; row < lacking.size(); ++row) {
+            if (found[row] < lacking[row]) return false;
+        }
+        return true;
+    }
+};
+
+/// k verified shares of each row, or as many as there are. A row takes the first answers that come; each round either hears
+/// from a holder for the first time or gives every row what it lacked, so they end.
+std::vector<SealedStore::Shares> SealedStore::gather(const Sealing& sealing, std::span<const Row> rows) {
+    using Holder = Gathering::Holder;
+    const sealed::RecordSealer namer(sealing.data_key, name_key_);
+    const std::vector<bool> present = fleet_->present();
+    std::vector<Shares> out(rows.size());
+    Gathering plan;
+    plan.lacking.assign(rows.size(), sealing.plan.k);
+    for (const Row& row : rows) {
+        plan.holding.push_back(holders(namer, sealing, name_of(sealing, row)));
+        plan.states.emplace_back();
+        for (const std::uint32_t device : plan.holding.back()) {
+            plan.states.back().push_back(present[device] ? Holder::unasked : Holder::answered);
+        }
+    }
+    std::vector<std::uint32_t> turns;
+    while (true) {
+        plan.ids.assign(fleet_->size(), {});
+        plan.asked.assign(fleet_->size(), {});
+        std::size_t questions = 0;
+        for (std::size_t at = 0; at < rows.size(); ++at) {
+            questions += plan.choose(*fleet_, at, rows[at].salt[0], turns);
+            for (const std::uint32_t turn : turns) {
+                const std::uint32_t device = plan.holding[at][turn];
+                const auto index = static_cast<std::uint8_t>(turn + 1);
+                plan.ids[device].push_back(namer.id_of(name_of(sealing, rows[at]), index));
+                plan.asked[device].push_back({at, index});
+                plan.states[at][turn] = Holder::late;
+            }
+        }
+        if (questions == 0) return out;
+        Fleet::Round round =
+            fleet_->get_first(plan.ids, *options_.runner, [&](const Fleet::Round& now) { return plan.is_enough(now); });
+        take_round(sealing, rows, plan, round, out);
+    }
+}
+
+/// What a round brought: shares whose tags verify, and fragments that were changed.
+void SealedStore::take_round(const Sealing& sealing, std::span<const Row> rows, Gathering& plan, Fleet::Round& round,
+                             std::vector<Shares>& out) {
+    std::vector<std::vector<std::pair<std::uint8_t, std::vector<std::uint8_t>>>> found(rows.size());
+    for (std::size_t device = 0; device < plan.asked.size(); ++device) {
+        for (std::size_t at = 0; at < plan.asked[device].size() && round.has_answered[device]; ++at) {
+            const auto [row, index] = plan.asked[device][at];
+            plan.states[row][index - 1U] = Gathering::Holder::answered;
+            if (round.answers[device][at]) found[row].emplace_back(index, std::move(*round.answers[device][at]));
+        }
+    }
+    run_in_ranges(*options_.runner, rows.size(), rows_per_piece, [&](std::size_t first, std::size_t last) {
+        sealed::RecordSealer sealer(sealing.data_key, name_key_);
+        for (std::size_t at = first; at < last; ++at) {
+            for (const auto& [index, bytes] : found[at]) {
+                if (plan.lacking[at] == 0) break;  // one more than needed was asked
+                auto share = sealer.open_share(name_of(sealing, rows[at]), sealing.plan, sealed::Mode::shamir, index, bytes);
+                if (!share.ok()) {
+                    out[at].damaged.emplace_back(plan.holding[at][index - 1U], sealer.id_of(name_of(sealing, rows[at]), index));
+                    continue;
+                }
+                out[at].xs.push_back(index);
+                out[at].shares.push_back(std::move(*share));
+                --plan.lacking[at];
+            }
+        }
+    });
 }
 
 Result<std::vector<sealed::OpenedRecord>> SealedStore::fetch(const store::Collection& collection, std::span<const Row> rows) {

@@ -31,15 +31,17 @@ class AuditLog;
 
 struct SealedOptions {
     std::string path;                       ///< of the store itself
-    std::vector<std::string> device_paths;  ///< 2..255
+    std::vector<std::string> device_paths;  ///< 2..255 directories, or nodes as node://HOST:PORT (node/device_places.hpp)
     sealed::UserSecret secret;
     FilesAt files_at;
     ports::Random* random = nullptr;
     TaskRunner* runner = nullptr;
-    ports::Clock* clock = nullptr;        ///< of the audit log, as the next
-    ports::Executor* executor = nullptr;  ///< not stopped before the store is closed
-    std::optional<sealed::Plan> plan;     ///< of a new store; nothing = what the planner says
-    std::optional<crypto::Key32> master;  ///< from recovery words: unlocks instead of `secret`
+    ports::Clock* clock = nullptr;            ///< of the audit log, as the next
+    ports::Executor* executor = nullptr;      ///< not stopped before the store is closed
+    std::optional<sealed::Plan> plan;         ///< of a new store; nothing = what the planner says
+    std::optional<crypto::Key32> master;      ///< from recovery words: unlocks instead of `secret`
+    std::shared_ptr<ports::Rpc> rpc;          ///< asks nodes for their devices; nullptr: all devices are directories
+    std::shared_ptr<ports::Executor> asking;  ///< waits for them, a thread for each at least; with `rpc`
     bool must_exist = false;  ///< its keys are wanted, not its records: nothing is made anew, and the index is locked here
 };
 
@@ -149,6 +151,15 @@ class SealedStore final : public store::CommitGuard {
 
     // ---- sealed_open.cpp
     Result<void> create(ports::Files& files);
+    [[nodiscard]] std::unique_ptr<Fleet> make_fleet(FleetRecord record);
+    struct Claims {  ///< what devices say whose they are
+        std::vector<FleetRecord> fleets;
+        std::vector<std::vector<std::uint8_t>> tables;  ///< of keys, in the same order
+        bool is_damaged = false;                        ///< one of them cannot say it
+    };
+    Claims ask_claims();
+    Result<FleetRecord> choose_store(const Claims& claims);
+    Result<bool> has_devices();
     Result<void> open_existing(ports::Files& files);
     Result<void> adopt(ports::Files& files);
     Result<crypto::Key32> collect_file_key();
@@ -209,7 +220,10 @@ class SealedStore final : public store::CommitGuard {
         std::vector<std::vector<std::uint8_t>> shares;
         std::vector<std::pair<std::uint32_t, FragmentId>> damaged;  ///< device and fragment
     };
+    struct Gathering;
     std::vector<Shares> gather(const Sealing& sealing, std::span<const Row> rows);
+    void take_round(const Sealing& sealing, std::span<const Row> rows, Gathering& plan, Fleet::Round& round,
+                    std::vector<Shares>& out);
     /// What devices have and what they shall have, each device's ids sorted: looked up without asking it again.
     struct Inventory {
         std::vector<bool> present;
@@ -234,6 +248,7 @@ class SealedStore final : public store::CommitGuard {
 
     SealedOptions options_;
     std::unique_ptr<ports::Lock> lock_;
+    std::unique_ptr<DevicePlaces> places_;  ///< lives longer than the fleet
     std::unique_ptr<Fleet> fleet_;
     std::optional<sealed::KeyTable> keys_;
     std::shared_ptr<AuditLog> audit_;  ///< closed before the fleet goes

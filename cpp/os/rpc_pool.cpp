@@ -6,7 +6,7 @@
 #include <chrono>
 #include <thread>
 
-#include "codec/rpc.hpp"
+#include "codec/device_message.hpp"
 
 namespace dvesp::os {
 namespace {
@@ -25,6 +25,18 @@ Result<std::string> read_http_head(Stream& stream, int timeout_ms) {
         if (head.ends_with("\r\n\r\n")) return head;
     }
     return fail(ErrorCode::unavailable, "the node's answer is not HTTP");
+}
+
+/// A device may be anybody's: one that sends a byte now and then must not hold a reader for long.
+Result<void> read_until(Stream& stream, MutableBytes into, std::chrono::steady_clock::time_point deadline) {
+    while (!into.empty()) {
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+        if (left.count() <= 0) return fail(ErrorCode::timeout, "no whole answer in time");
+        DVESP_ASSIGN(const std::size_t count, stream.read_some(into, static_cast<int>(left.count())));
+        if (count == 0) return fail(ErrorCode::unavailable, "the node closed the connection");
+        into = into.subspan(count);
+    }
+    return {};
 }
 
 /// What the status line of an answer other than 101 means.
@@ -68,9 +80,10 @@ std::unique_ptr<Stream> RpcPool::take_idle(const std::string& address) {
     return nullptr;
 }
 
-Result<ports::RpcAnswer> RpcPool::ask(Stream& stream, ByteView head, ByteView tail, int timeout_ms) {
+Result<ports::RpcAnswer> RpcPool::ask(Stream& stream, codec::RpcKind kind, ByteView head, ByteView tail, int timeout_ms) {
     std::array<std::uint8_t, codec::rpc_head_bytes> prefix{};
     codec::RpcHead rpc;
+    rpc.kind = kind;
     {
         const std::scoped_lock lock(mutex_);
         rpc.id = next_id_++;
@@ -79,17 +92,34 @@ Result<ports::RpcAnswer> RpcPool::ask(Stream& stream, ByteView head, ByteView ta
     codec::store_rpc_head(prefix.data(), rpc);
     const std::array<ByteView, 3> pieces = {ByteView(prefix), head, tail};
     DVESP_TRY(stream.write_all(pieces, timeout_ms));
-    DVESP_TRY(stream.read_all(prefix, timeout_ms));
+    const bool is_device = kind == codec::RpcKind::device;
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+    const auto read = [&](MutableBytes into) {
+        return is_device ? read_until(stream, into, deadline) : stream.read_all(into, timeout_ms);
+    };
+    DVESP_TRY(read(prefix));
     DVESP_ASSIGN(const codec::RpcHead answer, codec::parse_rpc_head(prefix));
     if (answer.kind != codec::RpcKind::reply || answer.id != rpc.id) {
         return fail(ErrorCode::timeout, "the node answered another question");
     }
+    if (is_device && answer.bytes > codec::device_answer_bytes_max) {
+        return fail(ErrorCode::timeout, "the device's answer is too long");
+    }
     ports::RpcAnswer out{std::make_shared<AlignedBuffer>(std::max<std::size_t>(answer.bytes, 1)), answer.bytes};
-    DVESP_TRY(stream.read_all(out.buffer->bytes().first(answer.bytes), timeout_ms));
+    DVESP_TRY(read(out.buffer->bytes().first(answer.bytes)));
     return out;
 }
 
 Result<ports::RpcAnswer> RpcPool::call(const std::string& address, ByteView head, ByteView tail, std::uint64_t timeout_ms) {
+    return send(codec::RpcKind::request, address, head, tail, timeout_ms);
+}
+
+Result<ports::RpcAnswer> RpcPool::call_device(const std::string& address, ByteView bytes, std::uint64_t timeout_ms) {
+    return send(codec::RpcKind::device, address, bytes, {}, timeout_ms);
+}
+
+Result<ports::RpcAnswer> RpcPool::send(codec::RpcKind kind, const std::string& address, ByteView head, ByteView tail,
+                                       std::uint64_t timeout_ms) {
     const int wait_ms = static_cast<int>(std::clamp<std::uint64_t>(timeout_ms, 1, 1U << 30));
     auto stream = take_idle(address);
     if (!stream) {
@@ -107,7 +137,7 @@ Result<ports::RpcAnswer> RpcPool::call(const std::string& address, ByteView head
         if (is_stopped_) return fail(ErrorCode::unavailable, "the node is stopping");
         asking_.insert(stream.get());
     }
-    auto answer = ask(*stream, head, tail, wait_ms);
+    auto answer = ask(*stream, kind, head, tail, wait_ms);
     const std::scoped_lock lock(mutex_);
     asking_.erase(stream.get());
     if (!answer.ok()) return fail(ErrorCode::timeout, address + ": " + answer.error().message);

@@ -8,6 +8,7 @@
 #include <set>
 #include <vector>
 
+#include "codec/rpc.hpp"
 #include "os/stream.hpp"
 #include "ports/rpc.hpp"
 
@@ -20,6 +21,7 @@ class RpcPool final : public ports::Rpc {
   public:
     explicit RpcPool(std::shared_ptr<TlsContext> tls) : tls_(std::move(tls)) {}
     Result<ports::RpcAnswer> call(const std::string& address, ByteView head, ByteView tail, std::uint64_t timeout_ms) override;
+    Result<ports::RpcAnswer> call_device(const std::string& address, ByteView bytes, std::uint64_t timeout_ms) override;
     void pause(std::uint64_t duration_ms) override;
     /// Ends the questions that wait and refuses all others; for whoever asks, every deadline has passed. @threads any
     void stop();
@@ -27,7 +29,9 @@ class RpcPool final : public ports::Rpc {
 
   private:
     std::unique_ptr<Stream> take_idle(const std::string& address);
-    Result<ports::RpcAnswer> ask(Stream& stream, ByteView head, ByteView tail, int timeout_ms);
+    Result<ports::RpcAnswer> send(codec::RpcKind kind, const std::string& address, ByteView head, ByteView tail,
+                                  std::uint64_t timeout_ms);
+    Result<ports::RpcAnswer> ask(Stream& stream, codec::RpcKind kind, ByteView head, ByteView tail, int timeout_ms);
 
     std::shared_ptr<TlsContext> tls_;
     std::mutex mutex_;  ///< guards what follows

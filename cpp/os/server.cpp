@@ -8,7 +8,7 @@
 #include <array>
 #include <cstring>
 
-#include "codec/rpc.hpp"
+#include "codec/device_message.hpp"
 #include "os/revocations.hpp"
 
 namespace dvesp::os {
@@ -193,15 +193,30 @@ void Server::add_counters(HttpResponse& metrics) const {
     metrics.body.insert(metrics.body.end(), text.begin(), text.end());
 }
 
-/// The last answer on a connection whose client was revoked; what it asks is not read.
-void Server::refuse_revoked(Stream& stream, std::uint64_t id) {
-    const Error error = fail(ErrorCode::permission_denied, revoked_text);
-    const codec::Reply reply = codec::reply_of(error);  // its views point into the error
-    const codec::EncodedMessage answer = codec::encode_reply(reply);
+/// The last answer on a connection: what else the client asks is not read.
+void Server::refuse_last(Stream& stream, const codec::RpcHead& head, const Error& error) {
+    std::vector<std::uint8_t> answer;
+    if (head.kind == codec::RpcKind::device) {
+        answer = codec::encode_device_error(error);
+    } else {
+        const codec::Reply reply = codec::reply_of(error);  // its views point into the error
+        answer = codec::encode_reply(reply).head;           // a reply without vectors has no tail
+    }
     std::array<std::uint8_t, codec::rpc_head_bytes> prefix{};
-    codec::store_rpc_head(prefix.data(), {codec::RpcKind::reply, id, answer.head.size() + answer.tail.size()});
-    const std::array<ByteView, 3> pieces = {ByteView(prefix), ByteView(answer.head), answer.tail};
+    codec::store_rpc_head(prefix.data(), {codec::RpcKind::reply, head.id, answer.size()});
+    const std::array<ByteView, 2> pieces = {ByteView(prefix), ByteView(answer)};
     if (stream.write_all(pieces, transfer_timeout_ms).ok()) stream.linger();
+}
+
+/// @return false: the connection is of no more use
+bool Server::serve_device(Stream& stream, const codec::RpcHead& head, ByteView bytes) {
+    // A client that gave up has closed, and may have told its caller that nothing was written: this node slept meanwhile.
+    if (stream.is_stale()) return false;
+    const std::vector<std::uint8_t> answer = handlers_.ask_device(bytes);
+    std::array<std::uint8_t, codec::rpc_head_bytes> prefix{};
+    codec::store_rpc_head(prefix.data(), {codec::RpcKind::reply, head.id, answer.size()});
+    const std::array<ByteView, 2> pieces = {ByteView(prefix), ByteView(answer)};
+    return stream.write_all(pieces, transfer_timeout_ms).ok();
 }
 
 void Server::serve_rpc(Stream& stream, std::vector<std::uint8_t> early) {
@@ -222,7 +237,17 @@ void Server::serve_rpc(Stream& stream, std::vector<std::uint8_t> early) {
         }
         if (stream.is_peer_revoked()) {
             counters_.refused.fetch_add(1);
-            if (head->kind == codec::RpcKind::request) refuse_revoked(stream, head->id);
+            if (head->kind != codec::RpcKind::peer) {
+                refuse_last(stream, *head, fail(ErrorCode::permission_denied, revoked_text));
+            }
+            return;
+        }
+        const bool is_device = head->kind == codec::RpcKind::device;
+        if (is_device && (!handlers_.ask_device || head->bytes > codec::device_request_bytes_max)) {
+            counters_.refused.fetch_add(1);
+            const Error none = fail(ErrorCode::unavailable, "the node keeps no device: start it with --device DIR");
+            const Error large = fail(ErrorCode::invalid_argument, "a request to a device has at most 72 MiB");
+            refuse_last(stream, *head, handlers_.ask_device ? large : none);
             return;
         }
         const auto busy = head->bytes >= large_bytes && handlers_.busy ? handlers_.busy() : nullptr;
@@ -230,6 +255,10 @@ void Server::serve_rpc(Stream& stream, std::vector<std::uint8_t> early) {
         if (!reader.read_all(bytes->bytes().first(head->bytes), transfer_timeout_ms).ok()) return;
         if (head->kind == codec::RpcKind::peer) {
             handlers_.receive(std::move(bytes), head->bytes);
+            continue;
+        }
+        if (is_device) {
+            if (!serve_device(stream, *head, bytes->bytes().first(head->bytes))) return;
             continue;
         }
         const ports::Message answer = handlers_.ask(std::move(bytes), head->bytes);

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 
+#include "codec/rpc.hpp"
 #include "os/http.hpp"
 #include "os/stream.hpp"
 #include "ports/network.hpp"
@@ -18,6 +19,7 @@ namespace dvesp::os {
 struct ServerHandlers {
     std::function<ports::Message(std::shared_ptr<AlignedBuffer>, std::size_t)> ask;  ///< a request of rpc.hpp
     std::function<void(std::shared_ptr<AlignedBuffer>, std::size_t)> receive;        ///< a peer's message
+    std::function<std::vector<std::uint8_t>(ByteView)> ask_device;  ///< docs/formats/device.md; empty = there is no device
     /// Whether a request's body is read at all; one that is not goes to `http` without it.
     std::function<bool(const HttpRequest& head, bool has_certificate)> admits;
     std::function<HttpResponse(const HttpRequest&, bool has_certificate)> http;  ///< everything but /rpc
@@ -55,7 +57,8 @@ class Server {
     void serve(Connection& connection, Descriptor descriptor);
     void serve_http(Stream& stream);
     void serve_rpc(Stream& stream, std::vector<std::uint8_t> early);
-    static void refuse_revoked(Stream& stream, std::uint64_t id);
+    bool serve_device(Stream& stream, const codec::RpcHead& head, ByteView bytes);
+    static void refuse_last(Stream& stream, const codec::RpcHead& head, const Error& error);
     void add_counters(HttpResponse& metrics) const;
     void reap(bool all);
 

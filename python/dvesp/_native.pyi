@@ -51,8 +51,12 @@ class StoreKeys:
     Who unlocks a sealed store; holds its lock.
     """
     @staticmethod
-    def recover(path: str, devices: collections.abc.Sequence[str], master: bytes) -> StoreKeys: ...
-    def __init__(self, path: str, devices: collections.abc.Sequence[str], keyring: Keyring) -> None: ...
+    def recover(
+        path: str, devices: collections.abc.Sequence[str], master: bytes, tls: tuple[str, str, str] | None
+    ) -> StoreKeys: ...
+    def __init__(
+        self, path: str, devices: collections.abc.Sequence[str], keyring: Keyring, tls: tuple[str, str, str] | None
+    ) -> None: ...
     def add(self, keyring: Keyring) -> tuple[typing.Any, ...]:
         """
         (devices, of which reached)
@@ -85,7 +89,9 @@ class Store:
     @typing.overload
     def __init__(self, path: str | None) -> None: ...
     @typing.overload
-    def __init__(self, path: str, devices: collections.abc.Sequence[str], keyring: Keyring) -> None: ...
+    def __init__(
+        self, path: str, devices: collections.abc.Sequence[str], keyring: Keyring, tls: tuple[str, str, str] | None
+    ) -> None: ...
     def close(self) -> None: ...
     def compact(self, collection: str | None) -> None: ...
     def count(
@@ -285,9 +291,11 @@ def audit_read(
     (entries, next offset, next index) from a place in the log; offset 0 and index 0 are its beginning.
     """
 
-def audit_verify(directory: str, devices: collections.abc.Sequence[str]) -> dict[str, typing.Any]:
+def audit_verify(
+    directory: str, devices: collections.abc.Sequence[str], tls: tuple[str, str, str] | None
+) -> dict[str, typing.Any]:
     """
-    Checks the audit log in a directory, and what device directories remember of it; what was found, problems first of all.
+    Checks the audit log in a directory, and what devices remember of it; what was found, problems first of all.
     """
 
 def error_table() -> list[typing.Any]:

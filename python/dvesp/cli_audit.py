@@ -14,6 +14,7 @@ from typing import Any
 
 from . import _native
 from .cli_common import Commands, UsageError, positive_int, print_json, print_table, say
+from .deployment import device_place, device_tls, is_on_node
 from .errors import IntegrityError
 
 __all__ = ["add_commands"]
@@ -34,8 +35,8 @@ def add_commands(commands: Commands) -> None:
         "--device",
         action="append",
         default=[],
-        metavar="DIR",
-        help="a device to ask; without any, nobody is: say whom you trust",
+        metavar="DEVICE",
+        help="a device to ask, a directory or a node as HOST:PORT; without any, nobody is: say whom you trust",
     )
     verify.add_argument(
         "--accept-restart", action="store_true", help="an earlier log that this one admits to be lost is no failure"
@@ -71,13 +72,15 @@ def _directory(options: argparse.Namespace) -> str:
 
 def _verify(options: argparse.Namespace) -> None:
     directory = _directory(options)
-    for device in options.device:
-        if not Path(device).is_dir():
-            raise UsageError(f"there is no device at {device!r}")
-    report: dict[str, Any] = _native.audit_verify(directory, options.device)
+    places = [device_place(device, "--device") for device in options.device]
+    for place in places:
+        if not is_on_node(place) and not Path(place).is_dir():
+            raise UsageError(f"there is no device at {place!r}")
+    files = device_tls(places, None)
+    report: dict[str, Any] = _native.audit_verify(directory, places, files)
     if report["problems"]:  # a store that is open may have been writing just then, or a device renaming
         time.sleep(POLL_SECONDS)
-        report = _native.audit_verify(directory, options.device)
+        report = _native.audit_verify(directory, places, files)
     failures = report["problems"] + ([] if options.accept_restart else report["restarts"])
     report["ok"] = not failures
     if options.json:

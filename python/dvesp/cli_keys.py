@@ -59,7 +59,12 @@ def add_commands(commands: Commands) -> None:
 def _place(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("store", metavar="STORE", help="the store's directory")
     parser.add_argument(
-        "--device", action="extend", nargs="+", required=True, metavar="DIR", help="a device's directory; give them all"
+        "--device",
+        action="extend",
+        nargs="+",
+        required=True,
+        metavar="DEVICE",
+        help="a device's directory, or a node as HOST:PORT; give them all",
     )
     return parser
 

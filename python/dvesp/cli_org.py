@@ -140,7 +140,7 @@ def _without(path: Path, devices: list[Path], key: Path, count: int, vectors: An
 
 
 def _check_audit(path: Path, devices: list[Path], steps: _Steps) -> None:
-    report = _native.audit_verify(str(path / "audit"), [str(device) for device in devices])
+    report = _native.audit_verify(str(path / "audit"), [str(device) for device in devices], None)
     failures = report["problems"] + report["restarts"]
     if failures:
         raise IntegrityError(f"the audit log is not whole: {failures[0]}")

@@ -27,6 +27,7 @@ def add_commands(commands: Commands) -> None:
     serve.add_argument("--join", metavar="HOST:PORT,...", help="nodes of the cluster; empty nodes that share it found one")
     serve.add_argument("--node-id", metavar="NAME", help="default: the address")
     serve.add_argument("--role", choices=("storage", "coordinator", "edge"), help="default: storage")
+    serve.add_argument("--device", metavar="DIR", help="keep fragments of sealed stores for others, in this directory")
     serve.add_argument("--config", metavar="FILE", help="a dvesp.toml; options on the command line win")
     serve.add_argument("--tls-ca", metavar="FILE", help="the organisation's CA; default: as for clients")
     serve.add_argument("--tls-cert", metavar="FILE")
@@ -85,4 +86,8 @@ def node_arguments(options: argparse.Namespace) -> list[str]:
 
 
 _TLS = ("tls_ca", "tls_cert", "tls_key")
-_PASSED = ("data", "listen", "advertise", "join", "node_id", "role", *_TLS, "tls_revocations", "token_file", "scrub_seconds")
+_PASSED = (
+    *("data", "listen", "advertise", "join", "node_id", "role", "device"),
+    *_TLS,
+    *("tls_revocations", "token_file", "scrub_seconds"),
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,17 @@ from .arguments import check_path
 from .errors import InvalidArgument, Sealed, Unavailable
 from .keyring import Keyring
 
-__all__ = ["TLS", "check_devices", "check_fragments", "check_replicas", "connect", "refuse_elsewhere"]
+__all__ = [
+    "TLS",
+    "check_devices",
+    "check_fragments",
+    "check_replicas",
+    "connect",
+    "device_place",
+    "device_tls",
+    "is_on_node",
+    "refuse_elsewhere",
+]
 
 _ELSEWHERE = {
     "keyring": "a sealed store comes back by opening it: VectorStore(path, devices=[...], keyring=...)",
@@ -75,43 +86,95 @@ def check_replicas(replication_factor: Any, is_local: bool) -> int:
     return replication_factor
 
 
-def open_sealed(path: str | None, nodes: Any, devices: Any, keyring: Any) -> _native.Store:
+def open_sealed(path: str | None, nodes: Any, devices: Any, keyring: Any, tls: Any = None) -> _native.Store:
     """A sealed store: made, opened, or brought back from its devices.
 
     Raises:
-        InvalidArgument: no path, nodes too, devices that are no list of different directories, no Keyring.
+        InvalidArgument: no path, nodes too, devices that are no list of different places, no Keyring.
         Sealed: no key, or the wrong one. Unavailable: fewer devices than are needed. IntegrityError: they are of another store.
     """
     if nodes is not None:
-        raise InvalidArgument("devices, keyring and nodes are given: sealed collections on nodes are not in this build")
-    if devices is None:
         raise InvalidArgument(
-            "keyring is given without devices: a sealed store needs devices=[...], the directories of its fragments"
+            "devices, keyring and nodes are given: devices of a sealed store may lie on nodes, so leave nodes out and write "
+            'devices=["node1:7000", ...]'
         )
-    paths = check_devices(path, devices)
+    if devices is None:
+        raise InvalidArgument("keyring is given without devices: a sealed store needs devices=[...], where its fragments lie")
+    places = check_devices(path, devices)
+    files = device_tls(places, tls)
     if keyring is None:
         raise Sealed("devices are given without keyring: a sealed store needs keyring=Keyring.from_passphrase(...) or the like")
     if not isinstance(keyring, Keyring):
         raise InvalidArgument(f"keyring is a {type(keyring).__name__} but must be a dvesp.Keyring")
     assert path is not None  # check_devices has refused it
-    return _native.Store(path, paths, keyring._secret)
+    return _native.Store(path, places, keyring._secret, files)
 
 
 def check_devices(path: str | None, devices: Any) -> list[str]:
-    """The directories of a sealed store's devices, each of its own.
+    """Where a sealed store's devices are: directories, and nodes as ``node://HOST:PORT``, each of its own.
 
     Raises:
-        InvalidArgument: no path, no list of paths, one that is given twice or is the store's.
+        InvalidArgument: no path, no list of places, one that is given twice or is the store's.
     """
     if isinstance(devices, (str, bytes)) or not isinstance(devices, Iterable):
-        raise InvalidArgument(f'devices is {devices!r} but must be a list of directories such as ["./d1", "./d2"]')
-    paths = [check_path(device, f"devices: element {position}") for position, device in enumerate(devices)]
+        raise InvalidArgument(
+            f'devices is {devices!r} but must be a list of directories and nodes such as ["./d1", "node1:7000"]'
+        )
+    places = [device_place(device, f"devices: element {position}") for position, device in enumerate(devices)]
     if path is None:
         raise InvalidArgument("devices are given without path: a sealed store keeps its encrypted index in a directory")
-    real = [os.path.realpath(one) for one in paths]
+    real = [one.partition("#")[0] if is_on_node(one) else os.path.realpath(one) for one in places]
     if len(set(real)) != len(real) or os.path.realpath(path) in real:
-        raise InvalidArgument("devices: every device is a directory of its own, and not the store's")
-    return paths
+        raise InvalidArgument("devices: every device is a directory or a node of its own, and not the store's directory")
+    return places
+
+
+_ON_NODE = re.compile(
+    r"(?:https://)?(?P<address>(?:\[[0-9A-Fa-f:.]+\]|[^\[\]/:#\s]+):[0-9]{1,5})(?P<choice>#new|#[0-9a-f]{32})?"
+)
+
+
+def device_place(device: Any, field: str = "device") -> str:
+    """An entry of a list of devices as native code takes it: a directory as it is, ``HOST:PORT`` as ``node://HOST:PORT``.
+
+    What has a slash (but for ``https://`` in front), is a path object, or is there as a directory, is a directory.
+
+    Raises:
+        InvalidArgument: neither a path nor an address.
+    """
+    text = check_path(device, field)
+    if not isinstance(device, str):
+        return text
+    found = _ON_NODE.fullmatch(text)
+    if found is not None and (text.startswith("https://") or not os.path.isdir(text)):
+        if not 1 <= int(found["address"].rpartition(":")[2]) <= 65_535:
+            raise InvalidArgument(f"{field} is {text!r}, but a port is 1 to 65535; a directory of that name is './{text}'")
+        return f"{_PREFIX}{found['address']}{found['choice'] or ''}"
+    if "://" in text:
+        raise InvalidArgument(f"{field} is {text!r} but must be a directory, or a node as HOST:PORT or https://HOST:PORT")
+    return text
+
+
+_PREFIX = "node://"
+
+
+def is_on_node(place: str) -> bool:
+    """Whether a place of `device_place` is a node."""
+    return place.startswith(_PREFIX)
+
+
+def device_tls(places: list[str], tls: Any) -> tuple[str, str, str] | None:
+    """The files that nodes are shown, found as `connect` finds them; None: plain HTTP, or all devices are directories.
+
+    Raises:
+        InvalidArgument: a wrong ``tls``, or one with directories alone; plain HTTP to another machine.
+    """
+    addresses = [place.removeprefix(_PREFIX).partition("#")[0] for place in places if is_on_node(place)]
+    if not addresses:
+        if tls is not None:
+            raise InvalidArgument("tls is for talking to nodes, and all devices are directories: leave it out")
+        return None
+    return _shown(addresses, tls, "devices")
 
 
 def check_nodes(nodes: Any) -> list[str]:
@@ -146,18 +209,22 @@ def connect(nodes: Any, tls: Any, api_key: Any) -> _native.RemoteStore:
     addresses = check_nodes(nodes)
     if api_key is not None:
         raise InvalidArgument("api_key is for REST; the native client shows a certificate: give tls=TLS(ca, cert, key)")
+    return _native.RemoteStore(addresses, _shown(addresses, tls, "nodes"))
+
+
+def _shown(addresses: list[str], tls: Any, field: str) -> tuple[str, str, str] | None:
     if tls is not None and not isinstance(tls, TLS):
         raise InvalidArgument(f"tls is {tls!r} but must be a dvesp.TLS(ca=..., cert=..., key=...)")
     found = tls or TLS.found()
-    if found is None:
-        far = [address for address in addresses if not _is_loopback(address)]
-        if far:
-            raise InvalidArgument(
-                f"nodes: {far[0]!r} is another machine, and there is no certificate to show it: give tls=TLS(ca, cert, key) or "
-                "set DVESP_TLS_CA, DVESP_TLS_CERT and DVESP_TLS_KEY (`dvesp ca` makes them)"
-            )
-    files = None if found is None else (found.ca, found.cert, found.key)
-    return _native.RemoteStore(addresses, files)
+    if found is not None:
+        return found.ca, found.cert, found.key
+    far = [address for address in addresses if not _is_loopback(address)]
+    if far:
+        raise InvalidArgument(
+            f"{field}: {far[0]!r} is another machine, and there is no certificate to show it: give tls=TLS(ca, cert, key) or "
+            "set DVESP_TLS_CA, DVESP_TLS_CERT and DVESP_TLS_KEY (`dvesp ca` makes them)"
+        )
+    return None
 
 
 def _is_loopback(address: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from . import _native
 from .arguments import check_collection, check_int, check_path
-from .deployment import check_devices
+from .deployment import TLS, check_devices, device_tls
 from .errors import InvalidArgument, Sealed
 from .keyring import Keyring
 
@@ -61,8 +61,9 @@ class StoreKeys:
 
     Args:
         path: the store's directory. Where only devices are left, it is made, and the next opening fills it from them.
-        devices: the directories of the devices, as for `VectorStore`.
+        devices: where the devices are, as for `VectorStore`.
         keyring: a secret that unlocks the store now.
+        tls: what nodes with devices are shown, as for `VectorStore`.
 
     Raises:
         Sealed: the secret is wrong, was removed, or was replaced by a rotation. Unavailable: fewer than k devices.
@@ -74,9 +75,18 @@ class StoreKeys:
         ...     words = keys.split(2, 3)
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, devices: Iterable[str | os.PathLike[str]], keyring: Keyring) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        devices: Iterable[str | os.PathLike[str]],
+        keyring: Keyring,
+        tls: TLS | None = None,
+    ) -> None:
         name = check_path(path)
-        self._native = _native.StoreKeys(name, check_devices(name, devices), _secret_of(keyring, "keyring"))
+        places = check_devices(name, devices)
+        secret = _secret_of(keyring, "keyring")
+        self._native = _native.StoreKeys(name, places, secret, device_tls(places, tls))
 
     @property
     def store_id(self) -> str:
@@ -182,12 +192,14 @@ def recover(
     devices: Iterable[str | os.PathLike[str]],
     words: Sequence[str],
     keyring: Keyring,
+    tls: TLS | None = None,
 ) -> KeySpread:
     """Lets a new secret unlock a store whose secrets are lost, by recovery words; other secrets stay.
 
     Args:
         words: as many lines of `StoreKeys.split` as its threshold, in any order.
         keyring: the new secret.
+        tls: what nodes with devices are shown.
 
     Raises:
         Sealed: too few lines, a wrong word, words of another store or of an epoch that a rotation ended.
@@ -195,7 +207,7 @@ def recover(
     """
     name = check_path(path)
     paths, secret = check_devices(name, devices), _secret_of(keyring, "keyring")
-    native = _native.StoreKeys.recover(name, paths, _master_of(words))
+    native = _native.StoreKeys.recover(name, paths, _master_of(words), device_tls(paths, tls))
     try:
         return KeySpread(*native.add(secret))
     finally:

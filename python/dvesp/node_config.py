@@ -20,6 +20,7 @@ _KEYS = {
         "join": _LIST,
         "node_id": _TEXT,
         "role": _ROLE,
+        "device": _PATH,
         "scrub_seconds": _COUNT,
     },
     "tls": {"ca": _PATH, "cert": _PATH, "key": _PATH, "revocations": _PATH},

@@ -37,10 +37,12 @@ class VectorStore(Writing, Reading):
         nodes: addresses of a cluster; not in this build.
         consistency_level: ``"ONE"``, ``"QUORUM"`` or ``"ALL"``: the default of every call. On one machine all mean
             durable.
-        tls: what a client shows to nodes, a `TLS`.
-        devices: 2 to 255 directories, five for 3 of 5: the store is sealed. Records lie in them as encrypted fragments, any k
-            of n of which give a record; the store's own directory holds the index, encrypted under a key that only k devices
-            give. A missing directory is a device offline. An empty ``path`` is brought back from devices with data.
+        tls: what a client shows to nodes, a `TLS`; also to those that keep devices.
+        devices: 2 to 255 directories or nodes, five for 3 of 5: the store is sealed. Records lie in them as encrypted
+            fragments, any k of n of which give a record; the store's own directory holds the index, encrypted under a key that
+            only k devices give. A node is ``"HOST:PORT"`` and was started with ``--device``; what has a slash, is a path object
+            or is there is a directory. A missing one is a device offline. An empty ``path`` is brought back from devices with
+            data.
         keyring: a `Keyring`, which sealed stores need.
         api_key, archive, chain: of REST and of archived stores; not in this build.
         progress: bars for long work; None: where somebody can see them, False: never, True: always.
@@ -79,10 +81,10 @@ class VectorStore(Writing, Reading):
         refuse_elsewhere({"archive": archive, "chain": chain})
         native: _native.Store | _native.RemoteStore
         if devices is not None or keyring is not None:
-            native = open_sealed(directory, nodes, devices, keyring)
+            native = open_sealed(directory, nodes, devices, keyring, tls)
         else:
             native = _native.Store(directory) if nodes is None else connect(nodes, tls, api_key)
-        if nodes is None and (tls is not None or api_key is not None):
+        if nodes is None and (api_key is not None or (tls is not None and devices is None)):
             raise InvalidArgument("tls and api_key are for talking to nodes: give nodes=[...] too")
         self._take(native, directory, level, bars, devices is not None)
         watch(self)

@@ -299,8 +299,37 @@ def put_frame() -> tuple[bytes, bytes]:
     return columns, bytes([1, 1, 1, 1]) + struct.pack("<H", 2) + bytes([1, 2, 1]) + struct.pack("<H", 0)
 
 
+def device_seeds() -> None:
+    """Requests and answers of docs/formats/device.md, of every operation."""
+    store, session, device, one, other = bytes(16), b"\7" * 16, b"d" * 16, b"i" * 32, b"j" * 32
+
+    def request(op: int, count: int = 0, body: bytes = b"", kind: int = 0, after: int = 0) -> bytes:
+        return struct.pack("<BBBBI", op, kind, after, 0, count) + store + session + body
+
+    def blob(data: bytes) -> bytes:
+        return struct.pack("<I", len(data)) + data
+
+    items = one + b"\1" + blob(b"fragment") + other + b"\2" + blob(b"change")
+    requests = [request(op) for op in (1, 3, 4, 5, 13)]
+    requests += [request(2, body=device), request(6, 2, items), request(7, 2, one + other), request(8, 1, one)]
+    requests += [request(9, 2, one + other), request(10, kind=1), request(10, kind=1, after=1, body=one)]
+    requests += [request(11, body=blob(b"keys") + blob(b"table")), request(12, body=blob(b"keys"))]
+    for each in requests:
+        save("device_fuzz", b"\0", each)
+    save("device_fuzz", b"\7", *(u16(each) for each in (requests[6], requests[7], requests[10], requests[12], requests[13])))
+    save("device_fuzz", b"\7", *(u16(each) for each in (*requests[:5], *requests[8:12], requests[6], requests[4])))
+    done = struct.pack("<HBBI", 0, 0, 0, 0)
+    counted = struct.pack("<HBBI", 0, 0, 0, 2)
+    answers = {1: counted + store + device + session + device, 2: done, 3: done + device, 5: done + device}
+    answers |= {7: counted + b"\1" + blob(b"fragment") + b"\0" + blob(b""), 9: counted + b"\1\0", 10: counted + one + other}
+    answers |= {12: struct.pack("<HBBI", 0, 0, 0, 1) + b"\1" + blob(b"table"), 13: counted + blob(b"damaged") + blob(b"")}
+    answers |= {4: struct.pack("<HBBI", 11, 0, 0, 0) + b"another client"}
+    for op, answer in answers.items():
+        save("device_fuzz", bytes([1, op - 1]), answer)
+
+
 WRITERS = [cbor_seeds, filter_seeds, config_seeds, container_seeds, frame_seeds, manifest_seeds, log_seeds, rest_seeds]
-WRITERS += [crypto_seeds, gossip_seeds, encrypted_file_seeds, audit_seeds, revocation_seeds]
+WRITERS += [crypto_seeds, gossip_seeds, encrypted_file_seeds, audit_seeds, revocation_seeds, device_seeds]
 
 
 def main() -> None:

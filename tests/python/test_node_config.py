@@ -20,6 +20,7 @@ advertise = "node1:7000"
 join = ["node1:7000", "node2:7000"]
 node_id = "n1"
 role = "edge"
+device = "fragments"
 scrub_seconds = 60
 [tls]
 ca = "ca.pem"
@@ -36,6 +37,7 @@ OPTIONS = (
     "join",
     "node_id",
     "role",
+    "device",
     "tls_ca",
     "tls_cert",
     "tls_key",
@@ -71,6 +73,7 @@ def test_every_key_becomes_an_option_and_paths_start_at_the_file(tmp_path: Path)
         "--join": "node1:7000,node2:7000",
         "--node-id": "n1",
         "--role": "edge",
+        "--device": str(tmp_path / "fragments"),
         "--scrub-seconds": "60",
         "--tls-ca": str(tmp_path / "ca.pem"),
         "--tls-cert": str(tmp_path / "certs" / "n1.crt.pem"),
