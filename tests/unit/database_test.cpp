@@ -427,3 +427,51 @@ TEST_CASE("database_collections_come_go_and_come_back_empty") {
     CHECK(contents(*database, "b").size() == 5);
     check_verifies(*database);
 }
+
+TEST_CASE("copied versions are kept, and a hardened store without a log is a snapshot") {
+    Machine machine;
+    store::DatabaseOptions options = dvesp::test::small_options();
+    options.log.is_kept = false;
+    Prng prng(5);
+    const auto records = make_records(prng, "r", 40, 4);
+    std::vector<float> vectors;
+    std::vector<std::string_view> ids;
+    std::vector<ByteView> metadata;
+    std::vector<std::uint64_t> versions;
+    for (const Record& record : records) {
+        vectors.insert(vectors.end(), record.vector.begin(), record.vector.end());
+        ids.push_back(record.id);
+        metadata.emplace_back(record.metadata);
+        versions.push_back(1 + versions.size() * 3);
+    }
+    store::WriteRequest request;
+    request.collection = "c";
+    request.vectors = vectors.data();
+    request.count = 40;
+    request.dimension = 4;
+    request.ids = ids;
+    request.metadata = metadata;
+    request.versions = versions;
+    std::map<std::string, Stored> wanted;
+    {
+        const auto database = machine.open(options);
+        CHECK(database->write(request).error().code == ErrorCode::invalid_argument);  // the ids might be there
+        request.fresh_ids = true;
+        versions[7] = 0;
+        CHECK(database->write(request).error().code == ErrorCode::invalid_argument);
+        versions[7] = 22;
+        REQUIRE(database->write(request).ok());
+        REQUIRE(database->create_collection("empty", config_of(2), false).ok());
+        REQUIRE(database->harden().ok());
+        wanted = contents(*database, "c");
+        for (std::size_t row = 0; row < ids.size(); ++row) CHECK(wanted[std::string(ids[row])].version == versions[row]);
+        CHECK(put(*database, "c", make_records(prng, "late", 3, 4)).ok());  // not hardened: it is not in the copy
+    }
+    machine.disk.power_cut();
+    const auto again = machine.open();
+    CHECK(contents(*again, "c") == wanted);
+    CHECK(again->collection_names() == std::vector<std::string>{"c", "empty"});
+    check_verifies(*again);
+    REQUIRE(upsert(*again, "c", {records[3]}).ok());
+    CHECK(get(*again, "c", records[3].id)->version == 11);
+}
