@@ -160,7 +160,8 @@ constexpr const char* schemas = R"json({
         "differential_privacy_enabled": {"type": "boolean"}, "shared_segments_noised": {"type": "integer"}}}}},
 "NodeStatus": {"allOf": [{"$ref": "#/components/schemas/ClusterStatus"}, {"type": "object",
     "required": ["queues", "lag", "restoring"], "properties": {
-    "queues": {"type": "object", "additionalProperties": {"type": "object"}, "description": "by shard: what waits on this node"},
+    "queues": {"type": "object", "additionalProperties": {"type": "object"}, "description":
+        "by shard: what waits on this node; `problem` where somebody has to look"},
     "lag": {"type": "object", "additionalProperties": {"type": "integer"},
         "description": "by shard: entries that are committed but not applied on this node"},
     "restoring": {"type": "boolean"}}}]},

@@ -116,6 +116,7 @@ bool parse(int count, char** arguments, Options& options) {
         ++at;
     }
     options.node.scrub_ns = std::uint64_t{options.scrub_seconds} * 1'000'000'000;
+    options.node.compare_ns = options.node.scrub_ns;
     const bool is_spoken =
         options.node.format >= codec::cluster_format_oldest && options.node.format <= codec::cluster_format_newest;
     if (!is_spoken) {

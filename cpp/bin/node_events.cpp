@@ -61,7 +61,7 @@ void NodeEvents::watch(const node::ClusterNode& node) {
     std::erase_if(leads_, [&](const auto& item) { return !node.replicas().contains(item.first); });
     watch_counters(node.counters());
     if (node.damage() != damage_ && !node.damage().empty()) {
-        log_.fail("disk_damaged", node.damage());
+        log_.fail(node.counters().divergences > 0 ? "replica_differs" : "disk_damaged", node.damage());
     }
     damage_ = node.damage();
 }
@@ -75,6 +75,9 @@ void NodeEvents::watch_counters(const node::NodeCounters& now) {
     if (now.log_failures != counters_.log_failures) {
         log_.fail("log_write_failed",
                   more(now.log_failures, counters_.log_failures) + " writes to the log failed; it is tried again");
+    }
+    if (now.comparisons_undecided != counters_.comparisons_undecided) {
+        log_.fail("replicas_undecided", "replicas of a shard differ and no majority agrees: see its problem in /v1/status");
     }
     if (now.scrubs != counters_.scrubs)
         log_.write({os::LogLevel::debug, "scrubbed", "everything on the disk was read", {}, {}});

@@ -379,10 +379,11 @@ void PyRemoteStore::close() {
 }
 
 py::dict PyRemoteStore::status(bool detail) {
-    const codec::Request asked = request(codec::Op::status, "", status_timeout_ms, "ONE");
+    codec::Request asked = request(codec::Op::status, "", status_timeout_ms, "ONE");
+    asked.set(codec::flag_detail, detail);
     const node::RemoteAnswer answer = take(unlocked([&] { return store_->read(asked); }));
     py::dict out = py::module_::import("json").attr("loads")(text_of_bytes(text_of(answer.reply.bytes)));
-    if (detail) {
+    if (detail && !out.contains("queues")) {  // a node of before says nothing of it
         out["queues"] = py::dict();
         out["lag"] = py::dict();
         out["restoring"] = false;
