@@ -85,6 +85,7 @@ def release_stages(fast: bool) -> list[Stage]:
     if files("tests/cluster_sim/faults.cpp"):
         stages.append(Stage("simulated clusters", parts, "plain", "build release", is_parallel=True))
         stages.append(Stage("branches in clusters", [["build/release/bin/cluster_sim_branches"]], "plain", "build release"))
+        stages.append(Stage("replicas that differ", [["build/release/bin/cluster_sim_divergence"]], "plain", "build release"))
         stages.append(Stage("damaged disks in clusters", [["build/release/bin/cluster_sim_flips"]], "plain", "build release"))
     return stages
 

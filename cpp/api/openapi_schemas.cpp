@@ -160,7 +160,8 @@ constexpr const char* schemas = R"json({
         "differential_privacy_enabled": {"type": "boolean"}, "shared_segments_noised": {"type": "integer"}}}}},
 "NodeStatus": {"allOf": [{"$ref": "#/components/schemas/ClusterStatus"}, {"type": "object",
     "required": ["queues", "lag", "restoring"], "properties": {
-    "queues": {"type": "object", "additionalProperties": {"type": "object"}, "description": "by shard: what waits on this node"},
+    "queues": {"type": "object", "additionalProperties": {"type": "object"}, "description":
+        "by shard: what waits on this node; `problem` where somebody has to look"},
     "lag": {"type": "object", "additionalProperties": {"type": "integer"},
         "description": "by shard: entries that are committed but not applied on this node"},
     "restoring": {"type": "boolean"}}}]},
@@ -174,6 +175,14 @@ constexpr const char* schemas = R"json({
     "type": "object", "required": ["serial", "reason", "revoked_at_s", "entry"], "properties": {
     "serial": {"type": "string", "pattern": "^[0-9a-f]+$"}, "reason": {"type": "string"},
     "revoked_at_s": {"type": "integer"}, "entry": {"$ref": "#/components/schemas/RevocationEntry"}}}}}},
+"SnapshotName": {"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]*$", "maxLength": 64},
+"SnapshotNames": {"type": "object", "required": ["snapshots"], "properties": {
+    "snapshots": {"type": "array", "items": {"$ref": "#/components/schemas/SnapshotName"}}}},
+"NewSnapshot": {"type": "object", "required": ["name"], "additionalProperties": false, "properties": {
+    "name": {"$ref": "#/components/schemas/SnapshotName"}}},
+"Snapshot": {"type": "object", "required": ["status", "name", "records"], "properties": {
+    "status": {"type": "string", "const": "success"}, "name": {"$ref": "#/components/schemas/SnapshotName"},
+    "records": {"type": "integer", "minimum": 0}}},
 "Health": {"type": "object", "required": ["status"], "properties": {"status": {"type": "string", "enum": ["ok", "starting"]}}},
 "Document": {"type": "object", "required": ["openapi", "paths"], "properties": {"openapi": {"type": "string"},
     "paths": {"type": "object"}}}

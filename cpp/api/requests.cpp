@@ -264,6 +264,21 @@ Result<std::vector<std::vector<std::uint8_t>>> revocation_entries(const Document
     return out;
 }
 
+Result<std::string> snapshot_name(const Document& document) {
+    constexpr std::size_t bytes_max = 64;
+    Fields fields(document.root);
+    DVESP_ASSIGN(const std::string_view name, fields.needed_text("name"));
+    DVESP_TRY(fields.finish());
+    const auto is_plain = [](char letter) {
+        const bool is_letter = (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z');
+        return is_letter || (letter >= '0' && letter <= '9') || letter == '.' || letter == '-' || letter == '_';
+    };
+    if (name.empty() || name.size() > bytes_max || name.front() == '.' || !std::all_of(name.begin(), name.end(), is_plain)) {
+        return refuse("name must be 1..64 letters, digits, '.', '-' or '_', and begin with no dot");
+    }
+    return std::string(name);
+}
+
 Result<Asked> binary_request(ByteView body, codec::Op op, std::string_view collection) {
     Asked out;
     out.bytes = std::make_shared<AlignedBuffer>(std::max<std::size_t>(body.size(), 1));

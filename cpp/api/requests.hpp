@@ -47,6 +47,9 @@ struct Asked {
 /// The entries of POST /v1/revocations: well-formed, their signatures not checked. At most codec::revocations_max.
 [[nodiscard]] Result<std::vector<std::vector<std::uint8_t>>> revocation_entries(const Document& document);
 
+/// The name of POST /v1/snapshots: 1..64 letters, digits, '.', '-', '_', none of them a leading dot: it becomes a directory's.
+[[nodiscard]] Result<std::string> snapshot_name(const Document& document);
+
 struct NewCollection {
     std::string name;
     store::CollectionConfig config;

@@ -37,7 +37,7 @@ bool names_type(std::string_view header, std::string_view type) {
 }  // namespace
 
 std::span<const Routes::Route> Routes::table() {
-    static constexpr std::array<Route, 23> routes = {{
+    static constexpr std::array<Route, 25> routes = {{
         {{"GET", "/v1/collections"}, &Routes::list_collections},
         {{"POST", "/v1/collections"}, &Routes::create_collection},
         {{"GET", "/v1/collections/{name}"}, &Routes::describe},
@@ -57,6 +57,8 @@ std::span<const Routes::Route> Routes::table() {
         {{"GET", "/v1/cluster/status"}, &Routes::cluster_status},
         {{"GET", "/v1/revocations"}, &Routes::revocations},
         {{"POST", "/v1/revocations"}, &Routes::revoke},
+        {{"GET", "/v1/snapshots"}, &Routes::list_snapshots},
+        {{"POST", "/v1/snapshots"}, &Routes::make_snapshot},
         {{"GET", "/v1/status"}, &Routes::status},
         {{"GET", "/v1/health"}, &Routes::health},
         {{"GET", "/v1/openapi.json"}, &Routes::openapi},

@@ -28,6 +28,11 @@ struct NodeReports {
     /// Takes entries into the set and spreads them. @return how many were new
     /// @errors permission_denied: not signed by the CA; invalid_argument; unavailable: without certificates there is no set
     std::function<Result<std::size_t>(const std::vector<std::vector<std::uint8_t>>&)> revoke;
+    /// Names of the snapshots that this node keeps, sorted. @errors unavailable: it keeps none
+    std::function<Result<std::vector<std::string>>()> snapshots;
+    /// Writes a snapshot of the cluster under `name`; waits until it is whole. @return its records
+    /// @errors invalid_argument: there is one of that name; as node::copy_cluster
+    std::function<Result<std::uint64_t>(const std::string& name)> snapshot;
 };
 
 /// One way of asking, as the OpenAPI document lists it.
@@ -82,6 +87,10 @@ class Routes {
     // ---- revocation_routes.cpp
     Answer revocations(const Call& call) const;
     Answer revoke(const Call& call) const;
+
+    // ---- snapshot_routes.cpp
+    Answer list_snapshots(const Call& call) const;
+    Answer make_snapshot(const Call& call) const;
 
     // ---- collection_routes.cpp
     Answer list_collections(const Call& call) const;

@@ -2,12 +2,11 @@
 #include "bin/branch_thread.hpp"
 
 #include <chrono>
-#include <cstdio>
 
 namespace dvesp::bin {
 
-BranchThread::BranchThread(os::NodeRuntime& runtime, node::RemoteStore& store)
-    : runtime_(runtime), store_(store), thread_([this] { run(); }) {}
+BranchThread::BranchThread(os::NodeRuntime& runtime, node::RemoteStore& store, os::EventLog& log)
+    : runtime_(runtime), store_(store), log_(log), thread_([this] { run(); }) {}
 
 void BranchThread::stop() {
     {
@@ -23,6 +22,7 @@ void BranchThread::run() {
     while (!changed_.wait_for(lock, std::chrono::seconds(1), [this] { return is_stopped_; })) {
         lock.unlock();
         keep_all();
+        log_.poll();
         lock.lock();
     }
 }
@@ -35,8 +35,8 @@ void BranchThread::keep_all() {
         if (!kept.ok()) {
             const ErrorCode code = kept.error().code;
             if (code == ErrorCode::timeout || code == ErrorCode::unavailable) return;  // again later
-            std::fprintf(stderr, "dvesp-node: %u rows for collection '%s' cannot be merged: %s\n",
-                         branch.frame->view.head.count, branch.collection.c_str(), kept.error().message.c_str());
+            log_.warn("branch_refused", std::to_string(branch.frame->view.head.count) + " rows for collection '" +
+                                            branch.collection + "' cannot be merged: " + error_info(code).name);
         }
         runtime_.in_core([&](node::ClusterNode& node) { node.forget_branch(branch); });
     }

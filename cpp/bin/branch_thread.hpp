@@ -6,14 +6,15 @@
 #include <thread>
 
 #include "node/remote_store.hpp"
+#include "os/event_log.hpp"
 #include "os/node_runtime.hpp"
 
 namespace dvesp::bin {
 
 class BranchThread {
   public:
-    /// Both must outlive the object.
-    BranchThread(os::NodeRuntime& runtime, node::RemoteStore& store);
+    /// All must outlive the object.
+    BranchThread(os::NodeRuntime& runtime, node::RemoteStore& store, os::EventLog& log);
     /// Ends it; the store's questions should have been stopped. To be called before the runtime is. Idempotent.
     void stop();
     ~BranchThread() { stop(); }
@@ -24,6 +25,7 @@ class BranchThread {
 
     os::NodeRuntime& runtime_;
     node::RemoteStore& store_;
+    os::EventLog& log_;
     std::mutex mutex_;  ///< guards is_stopped_
     std::condition_variable changed_;
     bool is_stopped_ = false;

@@ -2,7 +2,6 @@
 #include "bin/credentials_thread.hpp"
 
 #include <chrono>
-#include <cstdio>
 
 namespace dvesp::bin {
 
@@ -15,8 +14,8 @@ Result<std::size_t> take_revocations(os::RevocationSet& set, os::NodeRuntime& ru
 }
 
 CredentialsThread::CredentialsThread(os::NodeRuntime& runtime, std::vector<std::shared_ptr<os::TlsContext>> contexts,
-                                     std::shared_ptr<os::RevocationSet> set, std::string file)
-    : runtime_(runtime), contexts_(std::move(contexts)), set_(std::move(set)), file_(std::move(file)) {
+                                     std::shared_ptr<os::RevocationSet> set, std::string file, os::EventLog& log)
+    : runtime_(runtime), contexts_(std::move(contexts)), set_(std::move(set)), file_(std::move(file)), log_(log) {
     if (contexts_.empty()) return;
     read_revocations();
     thread_ = std::thread([this] { run(); });
@@ -44,9 +43,9 @@ void CredentialsThread::run() {
 void CredentialsThread::reload_certificates() {
     for (const auto& context : contexts_) {
         const auto reloaded = context->reload_if_changed();
-        complain(last_of_certificates_, reloaded.ok() ? Result<void>() : reloaded.error());
+        complain("certificate_unreadable", last_of_certificates_, reloaded.ok() ? Result<void>() : reloaded.error());
         if (!reloaded.ok()) return;
-        if (*reloaded && context == contexts_.front()) std::fprintf(stderr, "dvesp-node: the certificate was read again\n");
+        if (*reloaded && context == contexts_.front()) log_.info("certificate_read", "the certificate was read again");
     }
 }
 
@@ -64,12 +63,12 @@ void CredentialsThread::read_revocations() {
         outcome = entries.error();
     }
     if (outcome.ok()) read_at_ = changed_at;
-    complain(last_of_revocations_, outcome);
+    complain("revocations_unreadable", last_of_revocations_, outcome);
 }
 
-void CredentialsThread::complain(std::string& last, const Result<void>& outcome) {
+void CredentialsThread::complain(std::string_view event, std::string& last, const Result<void>& outcome) {
     const std::string text = outcome.ok() ? "" : outcome.error().message;
-    if (!text.empty() && text != last) std::fprintf(stderr, "dvesp-node: %s\n", text.c_str());
+    if (!text.empty() && text != last) log_.fail(event, text);
     last = text;
 }
 

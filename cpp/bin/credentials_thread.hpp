@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "os/event_log.hpp"
 #include "os/node_runtime.hpp"
 #include "os/revocations.hpp"
 
@@ -24,7 +25,7 @@ class CredentialsThread {
     /// Reads the file of revocations before it returns. @param file may be absent, and come later; empty = there is none
     /// @param contexts none: nothing is done. The runtime must outlive the object.
     CredentialsThread(os::NodeRuntime& runtime, std::vector<std::shared_ptr<os::TlsContext>> contexts,
-                      std::shared_ptr<os::RevocationSet> set, std::string file);
+                      std::shared_ptr<os::RevocationSet> set, std::string file, os::EventLog& log);
     /// To be called before the runtime is stopped. Idempotent.
     void stop();
     ~CredentialsThread() { stop(); }
@@ -33,12 +34,13 @@ class CredentialsThread {
     void run();
     void reload_certificates();
     void read_revocations();
-    void complain(std::string& last, const Result<void>& outcome);
+    void complain(std::string_view event, std::string& last, const Result<void>& outcome);
 
     os::NodeRuntime& runtime_;
     std::vector<std::shared_ptr<os::TlsContext>> contexts_;
     std::shared_ptr<os::RevocationSet> set_;
     std::string file_;
+    os::EventLog& log_;
     std::filesystem::file_time_type read_at_{};               ///< the file's own time, when it was read last
     std::string last_of_certificates_, last_of_revocations_;  ///< what was said last: once is enough
     std::mutex mutex_;

@@ -9,6 +9,7 @@
 #include "bind/errors.hpp"
 #include "bind/metadata.hpp"
 #include "os/clock.hpp"
+#include "os/cluster_snapshot.hpp"
 #include "os/random.hpp"
 #include "os/rpc_pool.hpp"
 #include "store/query.hpp"
@@ -353,7 +354,10 @@ void PyRemoteStore::compact(const std::optional<std::string>& collection) {
     everywhere(codec::Op::compact, collection.value_or(""));
 }
 
-py::tuple PyRemoteStore::progress() { return py::make_tuple("", 0, 0); }
+py::tuple PyRemoteStore::progress() {
+    const bool is_copying = copy_.rows_total != 0;
+    return py::make_tuple(is_copying ? "copying" : "", copy_.rows.load(), copy_.rows_total.load());
+}
 
 std::vector<std::string> PyRemoteStore::verify(const std::string& collection) {
     std::vector<std::string> problems;
@@ -364,15 +368,22 @@ std::vector<std::string> PyRemoteStore::verify(const std::string& collection) {
     return problems;
 }
 
-void PyRemoteStore::snapshot(const std::string&) {
-    raise(fail(ErrorCode::unavailable, "snapshot: this build copies single nodes only: stop a node and copy its directory"));
+void PyRemoteStore::snapshot(const std::string& path) {
+    if (is_closed_) raise(fail(ErrorCode::closed, "the store is closed; open it again"));
+    take(unlocked([&] { return os::write_cluster_snapshot(*store_, path, copy_); }));
+}
+
+void PyRemoteStore::close() {
+    is_closed_ = true;
+    copy_.is_cancelled = true;
 }
 
 py::dict PyRemoteStore::status(bool detail) {
-    const codec::Request asked = request(codec::Op::status, "", status_timeout_ms, "ONE");
+    codec::Request asked = request(codec::Op::status, "", status_timeout_ms, "ONE");
+    asked.set(codec::flag_detail, detail);
     const node::RemoteAnswer answer = take(unlocked([&] { return store_->read(asked); }));
     py::dict out = py::module_::import("json").attr("loads")(text_of_bytes(text_of(answer.reply.bytes)));
-    if (detail) {
+    if (detail && !out.contains("queues")) {  // a node of before says nothing of it
         out["queues"] = py::dict();
         out["lag"] = py::dict();
         out["restoring"] = false;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bind/search_reply.hpp"
+#include "node/remote_copy.hpp"
 #include "node/remote_store.hpp"
 
 namespace dvesp::bind {
@@ -37,7 +38,7 @@ class PyRemoteStore {
                   const std::optional<std::tuple<std::string, std::string, std::string>>& tls);
     static void define(pybind11::module_& module);
 
-    void close() { is_closed_ = true; }
+    void close();
     void create_collection(const std::string& name, std::int64_t dimension, const std::string& metric, const std::string& index,
                            const std::optional<pybind11::dict>& index_params, bool exist_ok, std::uint32_t replication_factor,
                            std::uint64_t timeout_ms);
@@ -79,6 +80,7 @@ class PyRemoteStore {
     std::shared_ptr<node::RemoteStore> store_;
     std::unique_ptr<ports::Clock> clock_;
     std::atomic<bool> is_closed_{false};
+    node::CopyProgress copy_;  ///< of snapshots; two at once add up
 };
 
 }  // namespace dvesp::bind

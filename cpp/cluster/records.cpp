@@ -13,7 +13,7 @@ namespace {
 using codec::Reader;
 using codec::Writer;
 
-constexpr std::uint8_t entry_batch = 1;
+constexpr std::uint8_t entry_batch = 1, entry_check = 2;
 constexpr std::uint32_t items_max = 1'000'000;
 constexpr std::size_t state_bytes_max = std::size_t{16} << 20;
 
@@ -170,6 +170,44 @@ std::optional<BatchEntry> parse_entry(ByteView bytes) {
     for (std::uint64_t* number : {&entry.hlc, &entry.version, &entry.count}) *number = in.number<std::uint64_t>();
     if (!in.ok() || !in.at_end()) return std::nullopt;
     return entry;
+}
+
+std::vector<std::uint8_t> encode_check(const CheckEntry& entry) {
+    Writer out;
+    out.number(entry_check);
+    out.raw(entry.key);
+    out.number(entry.asker);
+    return std::move(out.bytes());
+}
+
+std::optional<CheckEntry> parse_check(ByteView bytes) {
+    Reader in(bytes);
+    if (in.number<std::uint8_t>() != entry_check) return std::nullopt;
+    CheckEntry entry;
+    entry.key = in.array<16>();
+    entry.asker = in.number<std::uint64_t>();
+    if (!in.ok() || !in.at_end()) return std::nullopt;
+    return entry;
+}
+
+std::vector<std::uint8_t> encode_digest(const StateDigest& digest) {
+    Writer out;
+    out.raw(digest.key);
+    out.number(digest.index);
+    out.number(digest.content.rows);
+    out.raw(digest.content.sum);
+    return std::move(out.bytes());
+}
+
+std::optional<StateDigest> parse_digest(ByteView bytes) {
+    Reader in(bytes);
+    StateDigest digest;
+    digest.key = in.array<16>();
+    digest.index = in.number<std::uint64_t>();
+    digest.content.rows = in.number<std::uint64_t>();
+    digest.content.sum = in.array<32>();
+    if (!in.ok() || !in.at_end()) return std::nullopt;
+    return digest;
 }
 
 std::vector<std::uint8_t> encode_record(const NodeRecord& record) {

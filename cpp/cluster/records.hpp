@@ -24,6 +24,29 @@ struct BatchEntry {
 [[nodiscard]] std::vector<std::uint8_t> encode_entry(const BatchEntry& entry);
 [[nodiscard]] std::optional<BatchEntry> parse_entry(ByteView bytes);
 
+/// An entry of a shard's log that changes nothing: everybody digests what it holds at this place. Nodes that do not know it
+/// pass over it.
+struct CheckEntry {
+    std::array<std::uint8_t, 16> key{};
+    MemberId asker = 0;  ///< who wants to hear it
+};
+[[nodiscard]] std::vector<std::uint8_t> encode_check(const CheckEntry& entry);
+[[nodiscard]] std::optional<CheckEntry> parse_check(ByteView bytes);
+
+/// What a replica holds at a check, or what a majority does: the body of PeerType::digest and verdict.
+struct StateDigest {
+    std::array<std::uint8_t, 16> key{};
+    std::uint64_t index = 0;  ///< of the check
+    struct Content {
+        std::uint64_t rows = 0;
+        Hash sum{};
+        bool operator==(const Content&) const = default;
+        auto operator<=>(const Content&) const = default;
+    } content;
+};
+[[nodiscard]] std::vector<std::uint8_t> encode_digest(const StateDigest& digest);
+[[nodiscard]] std::optional<StateDigest> parse_digest(ByteView bytes);
+
 /// What a shard answers to a batch that it knows already.
 struct BatchResult {
     codec::BatchId batch_id{};

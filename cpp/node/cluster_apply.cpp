@@ -106,6 +106,9 @@ void ClusterNode::apply_committed(Replica& replica) {
                     break;
                 }
                 work->push_back({payload->second.frame, entry.index});
+            } else if (const auto check = cluster::parse_check(entry.data)) {
+                if (!run.empty()) break;  // what is in front of it is applied first
+                apply_check(replica, *check, entry.index);
             }
             run.push_back(std::move(entry));
             replica.committed.pop_front();

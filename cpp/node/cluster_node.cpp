@@ -142,6 +142,7 @@ void ClusterNode::tick() {
     if (ticks_ % checkpoint_ticks == 0) checkpoint();
     if (ticks_ % ping_ticks == 0 && !swim_) ping();
     if (ticks_ % repair_ticks == 0) {
+        for (auto& [id, replica] : replicas_) compare(*replica);
         scrub();
         leave_for_repair();
         raise_format();

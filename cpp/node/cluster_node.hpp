@@ -32,7 +32,8 @@ struct NodeOptions {
     std::uint64_t retained_bytes_max = std::uint64_t{64} << 20;  ///< of one group's applied payloads
     std::uint32_t format = codec::cluster_format_newest;         ///< the newest that this node speaks; tests speak older ones
     bool may_found = true;                                       ///< false: its disk was in a cluster before, so it only joins
-    std::uint64_t scrub_ns = std::uint64_t{86'400} * 1'000'000'000;  ///< between two readings of everything; 0 = never
+    std::uint64_t scrub_ns = std::uint64_t{86'400} * 1'000'000'000;    ///< between two readings of everything; 0 = never
+    std::uint64_t compare_ns = std::uint64_t{86'400} * 1'000'000'000;  ///< between two checks of a shard's replicas; 0 = never
     store::DatabaseOptions database;
 };
 
@@ -53,6 +54,9 @@ struct NodeCounters {
     std::uint64_t elections_won = 0;
     std::uint64_t scrubs = 0;
     std::uint64_t branches_kept = 0;
+    std::uint64_t comparisons = 0;            ///< of shards that this node led
+    std::uint64_t comparisons_undecided = 0;  ///< of them: replicas differed and there was no majority
+    std::uint64_t divergences = 0;            ///< a majority held other rows than this node
 };
 
 /// @threads every method in the core, but for those that say otherwise
@@ -98,6 +102,8 @@ class ClusterNode {
     [[nodiscard]] const std::map<cluster::GroupId, std::unique_ptr<Replica>>& replicas() const noexcept { return replicas_; }
     [[nodiscard]] std::string report() const;   ///< GET /v1/cluster/status as JSON
     [[nodiscard]] std::string metrics() const;  ///< GET /metrics as Prometheus text
+    /// JSON object: queues (with a `problem` that somebody has to look at) and lag by shard, restoring.
+    [[nodiscard]] std::string details() const;
 
   private:
     friend class RequestHandler;
@@ -216,6 +222,16 @@ class ClusterNode {
     void scrub();
     void leave_for_repair();
     void receive_retire(cluster::MemberId from);
+
+    // ---- cluster_compare.cpp: replicas that differ
+    [[nodiscard]] bool speaks_as_before() const;
+    void compare(Replica& replica);
+    void apply_check(Replica& replica, const cluster::CheckEntry& check, std::uint64_t index);
+    void take_digest(Replica& replica, cluster::MemberId from, const cluster::StateDigest& digest);
+    void judge(Replica& replica);
+    void send_verdicts(Replica& replica);
+    void receive_digest(cluster::MemberId from, cluster::GroupId group, ByteView bytes, bool is_verdict);
+    void take_verdict(Replica& replica, cluster::MemberId from, const cluster::StateDigest& right);
 
     // ---- cluster_topology.cpp
     void handle_topology(Incoming incoming);

@@ -180,6 +180,9 @@ void ClusterNode::receive(std::shared_ptr<AlignedBuffer> bytes, std::size_t size
             return gossip();
         case PeerType::retire:
             return receive_retire(head.from);
+        case PeerType::digest:
+        case PeerType::verdict:
+            return receive_digest(head.from, head.group, body, static_cast<PeerType>(head.type) == PeerType::verdict);
         case PeerType::file_request:
             return receive_file_request(head.from, head.group, body);
         case PeerType::file_part:

@@ -73,6 +73,23 @@ std::string ClusterNode::report() const {
     return out.dump();
 }
 
+std::string ClusterNode::details() const {
+    using nlohmann::json;
+    json queues = json::object();
+    json lag = json::object();
+    for (const auto& [id, replica] : replicas_) {
+        const cluster::GroupStatus status = replica->raft->status();
+        queues[std::to_string(id)] = {{"writes_queued", replica->queued.size()},
+                                      {"writes_in_flight", replica->in_flight.size()},
+                                      {"waiting_messages", replica->waiting.size()}};
+        lag[std::to_string(id)] = status.commit > replica->applied ? status.commit - replica->applied : 0;
+        const std::string& problem = replica->undecided.empty() ? damage_ : replica->undecided;
+        if (!problem.empty()) queues[std::to_string(id)]["problem"] = problem;
+    }
+    // Nodes restore from archives only once there are archives.
+    return json{{"queues", queues}, {"lag", lag}, {"restoring", false}}.dump();
+}
+
 std::string ClusterNode::metrics() const {
     std::string out;
     const auto add = [&](const char* name, const char* kind, const std::string& labels, std::uint64_t value, bool is_first) {
@@ -86,6 +103,9 @@ std::string ClusterNode::metrics() const {
     add("dvesp_elections_won_total", "counter", "", counters_.elections_won, true);
     add("dvesp_scrubs_total", "counter", "", counters_.scrubs, true);
     add("dvesp_branches_kept_total", "counter", "", counters_.branches_kept, true);
+    add("dvesp_comparisons_total", "counter", "", counters_.comparisons, true);
+    add("dvesp_comparisons_undecided_total", "counter", "", counters_.comparisons_undecided, true);
+    add("dvesp_divergences_total", "counter", "", counters_.divergences, true);
     add("dvesp_disk_damaged", "gauge", "", damage_.empty() ? 0 : 1, true);
     add("dvesp_cluster_format", "gauge", "", topology_.format, true);
     add("dvesp_log_bytes", "gauge", "", database_->log_bytes(), true);

@@ -354,7 +354,11 @@ void ClusterNode::handle(Incoming incoming) {
         case codec::Op::verify:
             return handle_upkeep(std::move(incoming));
         case codec::Op::status: {
-            const std::string text = report();
+            std::string text = report();
+            if (incoming.request.has(codec::flag_detail)) {
+                text.back() = ',';  // of two objects one
+                text += details().substr(1);
+            }
             codec::Reply reply;
             reply.bytes = bytes_of(text);
             return incoming.respond(message_of(reply));

@@ -16,8 +16,10 @@ enum class PeerType : std::uint8_t {
     file_request = 5,
     file_part = 6,
     ping = 7,
-    retire = 8,  ///< since format 2: a member with a damaged disk asks the leader of the topology for leave
-    gossip = 9   ///< since format 2: docs/formats/gossip.md
+    retire = 8,   ///< since format 2: a member with a damaged disk asks the leader of the topology for leave
+    gossip = 9,   ///< since format 2: docs/formats/gossip.md
+    digest = 10,  ///< to who asked: what this replica holds at a check; sent to those alone that know checks
+    verdict = 11  ///< from the leader: a majority holds something else
 };
 /// The group of a `boot` message says why it is sent.
 enum class Boot : std::uint8_t {

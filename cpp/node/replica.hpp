@@ -2,10 +2,12 @@
 /// Plain state without a lock: everything here belongs to the core (the node's one thread of decisions).
 #pragma once
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -116,6 +118,20 @@ struct Arrival {
     return state;
 }
 
+/// A check that this leader has put into the log, and what came of it.
+struct Comparison {
+    bool is_open = false;
+    std::array<std::uint8_t, 16> key{};
+    std::uint64_t index = 0;
+    std::uint64_t since_ns = 0;
+    std::uint64_t settled_ns = 0;  ///< when it is to be judged; 0 = too few have answered
+    std::map<cluster::MemberId, cluster::StateDigest::Content> answers;
+    cluster::StateDigest::Content right;       ///< what a majority holds
+    std::vector<cluster::MemberId> differing;  ///< who is to be told
+    std::uint64_t verdict_ns = 0;
+    int verdicts = 0;
+};
+
 struct Replica {
     cluster::GroupId id = 0;
     std::unique_ptr<cluster::RaftGroup> raft;
@@ -169,6 +185,13 @@ struct Replica {
     std::size_t exclusive = 0;          ///< writes in flight that may touch anything
     std::map<codec::BatchId, cluster::BatchResult> done;
     std::deque<codec::BatchId> done_order;
+
+    // ---- comparing: cluster_compare.cpp
+    Comparison comparison;
+    std::uint64_t compare_due_ns = 0;
+    bool is_digesting = false;
+    std::optional<cluster::StateDigest> own_digest;  ///< the last one
+    std::string undecided;                           ///< as leader: replicas differ, and nobody knows who is right
 
     // ---- reading
     std::vector<ReadJob> forming;

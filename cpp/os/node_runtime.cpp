@@ -5,6 +5,7 @@
 #include <chrono>
 #include <future>
 
+#include "codec/byte_io.hpp"
 #include "os/clock.hpp"
 #include "os/executor.hpp"
 #include "os/random.hpp"
@@ -164,6 +165,7 @@ void NodeRuntime::run_core() {
         if (now >= next_tick) {
             node_->tick();
             tell();
+            if (hooks_.on_tick) hooks_.on_tick(*node_);
             next_tick = std::max(next_tick + std::chrono::milliseconds(tick_ms_), now);
         }
         lock.lock();
@@ -229,9 +231,13 @@ Result<void> NodeRuntime::stop() {
     return closed;
 }
 
-ports::Message NodeRuntime::ask(std::shared_ptr<AlignedBuffer> bytes, std::size_t size) {
+ports::Message NodeRuntime::ask(std::shared_ptr<AlignedBuffer> bytes, std::size_t size, bool& is_malformed) {
     auto request = codec::parse_request(ByteView(bytes->data(), size));
+    is_malformed = !request.ok();
     if (!request.ok()) return node::message_of(codec::reply_of(request.error()));
+    const codec::Op op = request->op;
+    const auto trace = request->trace;
+    const std::uint64_t began_ns = clock_->monotonic_ns();
     auto answer = std::make_shared<std::promise<ports::Message>>();
     auto future = answer->get_future();
     node::Incoming incoming;
@@ -243,8 +249,15 @@ ports::Message NodeRuntime::ask(std::shared_ptr<AlignedBuffer> bytes, std::size_
     const std::uint32_t timeout_ms = shared->request.timeout_ms;
     post([this, shared] { node_->handle(std::move(*shared)); });
     // The node answers within timeout_ms; whatever goes wrong in it, a connection's thread is not its hostage.
-    if (future.wait_for(std::chrono::milliseconds(timeout_ms) + answer_grace) == std::future_status::ready) return future.get();
-    return node::message_of(codec::reply_of(fail(ErrorCode::timeout, "the node gave no answer; what became of it is unknown")));
+    const bool is_there = future.wait_for(std::chrono::milliseconds(timeout_ms) + answer_grace) == std::future_status::ready;
+    ports::Message message = is_there ? future.get()
+                                      : node::message_of(codec::reply_of(
+                                            fail(ErrorCode::timeout, "the node gave no answer; what became of it is unknown")));
+    if (hooks_.on_answer && message.head.size() >= sizeof(std::uint16_t)) {  // the code comes first: docs/formats/rpc.md
+        const double time_ms = static_cast<double>(clock_->monotonic_ns() - began_ns) / 1e6;
+        hooks_.on_answer(op, trace, codec::load<std::uint16_t>(message.head.data()), time_ms);
+    }
+    return message;
 }
 
 void NodeRuntime::receive(std::shared_ptr<AlignedBuffer> bytes, std::size_t size) {

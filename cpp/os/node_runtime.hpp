@@ -1,6 +1,7 @@
 /// os/node_runtime.hpp - runs a ClusterNode: the core thread with its ticks, the lanes, the links to peers.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -57,6 +58,9 @@ class PeerLink {
 struct NodeHooks {
     std::function<void(const std::string& why, bool is_lost)> on_fatal;         ///< once: ClusterNode::fatal, is_lost
     std::function<void(const std::vector<std::string>& addresses)> on_members;  ///< of the cluster, durably known; in a lane
+    std::function<void(const node::ClusterNode&)> on_tick;                      ///< behind each tick
+    /// A request was answered; by the thread that asked. @param code 0 = done, else of base/errors.def
+    std::function<void(codec::Op, const std::array<std::uint8_t, 16>& trace, std::uint16_t code, double time_ms)> on_answer;
 };
 
 class NodeRuntime final : public ports::Network, public ports::Lanes {
@@ -71,8 +75,8 @@ class NodeRuntime final : public ports::Network, public ports::Lanes {
     /// Closes. To be called when nobody asks any more. Idempotent.
     Result<void> stop();
 
-    /// A client's request and its answer. @threads any; waits
-    [[nodiscard]] ports::Message ask(std::shared_ptr<AlignedBuffer> bytes, std::size_t size);
+    /// A client's request and its answer. @param is_malformed set when it was none, and the answer says so  @threads any; waits
+    [[nodiscard]] ports::Message ask(std::shared_ptr<AlignedBuffer> bytes, std::size_t size, bool& is_malformed);
     /// A peer's message. @threads any
     void receive(std::shared_ptr<AlignedBuffer> bytes, std::size_t size);
     /// While what it returns lives, building indexes gives way: somebody waits for a large message. @threads any

@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 
+#include "codec/byte_io.hpp"
 #include "codec/device_message.hpp"
 #include "os/revocations.hpp"
 
@@ -38,6 +40,18 @@ class EarlyReader {
     std::vector<std::uint8_t> early_;
     std::size_t at_ = 0;
 };
+
+/// Which rule a head breaks that codec::parse_rpc_head has refused.
+Refusal refusal_of(ByteView head) {
+    codec::Reader in(head);
+    const auto magic = in.number<std::uint32_t>();
+    const auto version = in.number<std::uint16_t>();
+    in.number<std::uint16_t>();
+    in.number<std::uint64_t>();
+    if (magic != codec::rpc_magic) return Refusal::malformed_frame;
+    if (version != codec::rpc_version) return Refusal::wrong_version;
+    return in.number<std::uint64_t>() > codec::rpc_bytes_max ? Refusal::oversize : Refusal::malformed_frame;
+}
 
 HttpResponse plain(int status, const std::string& text) {
     HttpResponse response;
@@ -102,7 +116,7 @@ void Server::accept_loop() {
         reap(false);
         const std::scoped_lock lock(mutex_);
         if (connections_.size() >= connections_max) {
-            counters_.refused.fetch_add(1);
+            refuse(Refusal::too_many_connections, "more than " + std::to_string(connections_max) + " connections at once");
             continue;
         }
         counters_.connections.fetch_add(1);
@@ -117,19 +131,16 @@ void Server::accept_loop() {
 
 void Server::serve(Connection& connection, Descriptor descriptor) {
     auto stream = Stream::adopt(std::move(descriptor), tls_.get());
-    if (!stream.ok()) {
-        counters_.refused.fetch_add(1);
-        return;
-    }
+    if (!stream.ok()) return refuse(Refusal::tls_handshake, stream.error().message);
     {
         const std::scoped_lock lock(mutex_);
         if (is_stopped_) return;
         connection.stream = stream->get();  // from here on `stop` ends it, also amid the greeting
     }
-    if ((*stream)->greet_client(greeting_timeout_ms).ok()) {
+    if (const auto greeted = (*stream)->greet_client(greeting_timeout_ms); greeted.ok()) {
         serve_http(**stream);
     } else {
-        counters_.refused.fetch_add(1);
+        refuse((*stream)->why_refused(), greeted.error().message);
     }
     const std::scoped_lock lock(mutex_);
     connection.stream = nullptr;
@@ -146,18 +157,19 @@ void Server::serve_http(Stream& stream) {
         const auto request = reader.read(idle_timeout_ms, admits);
         if (!request.ok()) {
             if (request.error().code != ErrorCode::invalid_argument) return;
-            counters_.refused.fetch_add(1);
+            refuse(Refusal::malformed_http, request.error().message);
             static_cast<void>(write_response(stream, plain(400, request.error().message), false, transfer_timeout_ms).ok());
             return;
         }
         if (stream.is_peer_revoked()) {  // on a connection from before; a new one does not get beyond its greeting
-            counters_.refused.fetch_add(1);
+            refuse(Refusal::certificate_revoked,
+                   "a certificate was revoked that '" + stream.peer_name() + "' has shown before");
             if (write_response(stream, revoked(), false, transfer_timeout_ms).ok()) stream.linger();
             return;
         }
         if (request->upgrade == codec::rpc_protocol) {
             if (!has_certificate) {
-                counters_.refused.fetch_add(1);
+                refuse(Refusal::certificate_missing, "/rpc was asked for without a client certificate");
                 static_cast<void>(
                     write_response(stream, plain(401, "a client certificate is needed"), false, transfer_timeout_ms).ok());
                 return;
@@ -169,10 +181,23 @@ void Server::serve_http(Stream& stream) {
             return;
         }
         HttpResponse response = handlers_.http(*request, has_certificate);
+        if (response.status == 401 || response.status == 403) {
+            const auto& headers = response.headers;
+            const auto trace =
+                std::find_if(headers.begin(), headers.end(), [](const auto& one) { return one.first == "traceparent"; });
+            refuse(Refusal::token_refused, "a request without a certificate or a token that counts",
+                   trace == headers.end() ? "" : trace->second);
+        }
         if (request->target == "/metrics" && response.status == 200) add_counters(response);
         if (request->method == "HEAD") response.body.clear();  // nothing may follow the head, or the next answer is misread
         if (!write_response(stream, response, request->keep_alive, transfer_timeout_ms).ok() || !request->keep_alive) return;
     }
+}
+
+void Server::refuse(Refusal reason, const std::string& message, const std::string& trace) {
+    counters_.refused.fetch_add(1);
+    counters_.reasons.add(reason);
+    if (handlers_.refused && !is_stopped_) handlers_.refused(reason, message, trace);
 }
 
 /// The node that answers /metrics does not know who is at its door.
@@ -184,6 +209,7 @@ void Server::add_counters(HttpResponse& metrics) const {
     add("dvesp_connections_total", counters_.connections);
     add("dvesp_refused_connections_total", counters_.refused);
     add("dvesp_refused_peers_total", counters_.refused_peers);
+    text += counters_.reasons.metrics();
     if (tls_ && tls_->revocations()) {
         const RevocationSet& set = *tls_->revocations();
         text += "# TYPE dvesp_revocations gauge\ndvesp_revocations " + std::to_string(set.count()) + "\n";
@@ -223,20 +249,23 @@ void Server::serve_rpc(Stream& stream, std::vector<std::uint8_t> early) {
     const bool is_node = stream.peer_role() == PeerRole::node;
     EarlyReader reader(stream, std::move(early));
     std::array<std::uint8_t, codec::rpc_head_bytes> prefix{};
+    std::optional<std::uint64_t> last_id;
     while (!is_stopped_) {
         if (!reader.read_all(prefix, idle_timeout_ms).ok()) return;
         const auto head = codec::parse_rpc_head(prefix);
-        if (!head.ok() || head->kind == codec::RpcKind::reply) {
-            counters_.refused.fetch_add(1);
-            return;
-        }
+        if (!head.ok()) return refuse(refusal_of(prefix), head.error().message);
+        if (head->kind == codec::RpcKind::reply) return refuse(Refusal::malformed_frame, "a reply that nobody asked for");
         if (head->kind == codec::RpcKind::peer && !is_node) {  // before a byte of it is read: Raft believes what it is told
-            counters_.refused.fetch_add(1);
             counters_.refused_peers.fetch_add(1);
-            return;
+            return refuse(Refusal::not_a_node, "'" + stream.peer_name() + "' has a client's certificate and sends as a node");
         }
+        if (head->kind == codec::RpcKind::request && last_id && head->id <= *last_id) {
+            return refuse(Refusal::replay, "request " + std::to_string(head->id) + " came behind " + std::to_string(*last_id));
+        }
+        if (head->kind == codec::RpcKind::request) last_id = head->id;
         if (stream.is_peer_revoked()) {
-            counters_.refused.fetch_add(1);
+            refuse(Refusal::certificate_revoked,
+                   "a certificate was revoked that '" + stream.peer_name() + "' has shown before");
             if (head->kind != codec::RpcKind::peer) {
                 refuse_last(stream, *head, fail(ErrorCode::permission_denied, revoked_text));
             }
@@ -244,10 +273,11 @@ void Server::serve_rpc(Stream& stream, std::vector<std::uint8_t> early) {
         }
         const bool is_device = head->kind == codec::RpcKind::device;
         if (is_device && (!handlers_.ask_device || head->bytes > codec::device_request_bytes_max)) {
-            counters_.refused.fetch_add(1);
             const Error none = fail(ErrorCode::unavailable, "the node keeps no device: start it with --device DIR");
             const Error large = fail(ErrorCode::invalid_argument, "a request to a device has at most 72 MiB");
-            refuse_last(stream, *head, handlers_.ask_device ? large : none);
+            const Error& why = handlers_.ask_device ? large : none;
+            refuse(handlers_.ask_device ? Refusal::oversize : Refusal::malformed_request, why.message);
+            refuse_last(stream, *head, why);
             return;
         }
         const auto busy = head->bytes >= large_bytes && handlers_.busy ? handlers_.busy() : nullptr;
@@ -261,10 +291,12 @@ void Server::serve_rpc(Stream& stream, std::vector<std::uint8_t> early) {
             if (!serve_device(stream, *head, bytes->bytes().first(head->bytes))) return;
             continue;
         }
-        const ports::Message answer = handlers_.ask(std::move(bytes), head->bytes);
+        bool is_malformed = false;
+        const ports::Message answer = handlers_.ask(std::move(bytes), head->bytes, is_malformed);
+        if (is_malformed) refuse(Refusal::malformed_request, "a request that breaks the rules of docs/formats/rpc.md");
         codec::store_rpc_head(prefix.data(), {codec::RpcKind::reply, head->id, answer.size()});
         const std::array<ByteView, 3> pieces = {ByteView(prefix), ByteView(answer.head), answer.tail};
-        if (!stream.write_all(pieces, transfer_timeout_ms).ok()) return;
+        if (!stream.write_all(pieces, transfer_timeout_ms).ok() || is_malformed) return;
     }
 }
 

@@ -199,6 +199,13 @@ Result<void> Stream::greet_client(int timeout_ms) {
     return greeted;
 }
 
+Refusal Stream::why_refused() const {
+    const long verdict = tls_ == nullptr ? X509_V_OK : SSL_get_verify_result(tls_);
+    if (verdict == X509_V_OK) return Refusal::tls_handshake;
+    if (verdict == X509_V_ERR_CERT_HAS_EXPIRED || verdict == X509_V_ERR_CERT_NOT_YET_VALID) return Refusal::certificate_expired;
+    return verdict == X509_V_ERR_CERT_REVOKED ? Refusal::certificate_revoked : Refusal::certificate_foreign;
+}
+
 /// Closing with unread bytes resets the connection, and a reset lets the other system throw away the alert that came before it
 /// (RFC 9112 §9.6; Linux keeps it): the client would hear "connection reset" instead of what is wrong with its certificate.
 /// So: no more from us, then read what it still sends, for a while.

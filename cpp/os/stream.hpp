@@ -8,6 +8,7 @@
 #include "base/bytes.hpp"
 #include "os/certificate_info.hpp"
 #include "os/descriptor.hpp"
+#include "os/refusals.hpp"
 #include "os/tls.hpp"
 
 struct ssl_st;
@@ -33,6 +34,8 @@ class Stream {
     static Result<std::unique_ptr<Stream>> adopt(Descriptor descriptor, const TlsContext* tls);
     /// Greets as a server; a client that is refused is told why. @param timeout_ms for the whole
     Result<void> greet_client(int timeout_ms);
+    /// After a greeting that failed: for what the client was refused.
+    [[nodiscard]] Refusal why_refused() const;
     ~Stream();
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "store/frame_maker.hpp"
+
 namespace dvesp::sim {
 namespace {
 
@@ -233,6 +235,7 @@ void ClusterWorld::start(std::uint32_t index) {
     ports.network = target.network.get();
     ports.lanes = target.lanes.get();
     options.scrub_ns = options_.scrub_ns;
+    options.compare_ns = options_.compare_ns;
     options.format = target.format;
     options.may_found = !target.was_member;
     target.branches_due_ns = 0;
@@ -330,6 +333,28 @@ void ClusterWorld::rot(std::uint32_t index) {
     const std::string& path = paths[prng_.below(paths.size())];
     disk.flip_bit(path, prng_.below(8 * disk.contents(path).size()));
     nodes_[index]->is_rotten = true;
+}
+
+bool ClusterWorld::diverge(std::uint32_t node, const std::string& name) {
+    if (!is_up(node)) return false;
+    store::Database& database = nodes_[node]->node->database();
+    const auto found = database.collection(name);
+    if (!found.ok()) return false;
+    store::Collection& collection = **found;
+    const std::uint64_t index = collection.snapshot()->seq;
+    if (index <= 1) return false;
+    const std::uint32_t dimension = collection.config().dimension;
+    const std::vector<float> vector(dimension, static_cast<float>(1 + prng_.below(1000)));
+    const std::string id = "diverged-" + std::to_string(prng_.below(1'000'000));
+    store::FrameSpec spec{codec::FrameKind::put, collection.shard(), dimension, {}, {}};
+    nodes_[node]->random->fill(spec.salt);
+    SerialRunner alone;
+    const auto frame = store::make_frame(spec, {{id, 1, {}, vector.data(), {}}}, alone);
+    store::complete_body(*frame, collection.last_shard_seq(), 1);
+    database.apply_committed(collection, frame, index);
+    nodes_[node]->is_rotten = true;
+    note(node + 4000);
+    return true;
 }
 
 bool ClusterWorld::is_rotten(std::uint32_t node) const { return nodes_[node]->is_rotten; }

@@ -29,8 +29,9 @@ struct ClusterOptions {
     store::DatabaseOptions database;
     std::uint64_t checkpoint_bytes = std::uint64_t{1} << 20;
     std::uint64_t retained_bytes_max = std::uint64_t{64} << 10;
-    std::uint64_t scrub_ns = 0;   ///< 0 = never
-    std::uint32_t old_nodes = 0;  ///< bit i: node i speaks the oldest format until set_format
+    std::uint64_t scrub_ns = 0;    ///< 0 = never
+    std::uint64_t compare_ns = 0;  ///< 0 = never
+    std::uint32_t old_nodes = 0;   ///< bit i: node i speaks the oldest format until set_format
 };
 
 /// @threads one
@@ -60,7 +61,10 @@ class ClusterWorld {
     void lose_disk(std::uint32_t node);
     /// Turns one bit of one of its files.
     void rot(std::uint32_t node);
-    /// It still has the disk that rotted.
+    /// Changes a row of its replica of `collection` as a defect would: below every check, under the index where it stands, with
+    /// checksums that are right. @return false: it has none, or no row yet
+    bool diverge(std::uint32_t node, const std::string& collection);
+    /// It still has the disk that rotted, or the rows that were changed.
     [[nodiscard]] bool is_rotten(std::uint32_t node) const;
     [[nodiscard]] bool is_up(std::uint32_t node) const;
     void pause(std::uint32_t node, std::uint64_t duration_ns);

@@ -158,6 +158,9 @@ class Database {
     Result<std::vector<std::string>> verify(const std::string& name);
     /// Copies a consistent state, everything acknowledged included, into empty `target`.
     Result<void> snapshot_to(ports::Files& target);
+    /// Of a store that keeps no log (options.log.is_kept false): makes everything durable that was written. Closed then, its
+    /// directory is what `snapshot_to` would have made of it. @errors storage_full, io_failed
+    Result<void> harden();
     [[nodiscard]] StoreStatus status() const;
     [[nodiscard]] const Progress& progress() const noexcept { return progress_; }
     [[nodiscard]] index::BuildControl& build_control() noexcept { return build_control_; }

@@ -35,7 +35,10 @@ Result<std::shared_ptr<Collection>> Database::add_collection(const std::string& 
     if (auto known = collection_of(shard)) return known;
     auto collection = std::make_shared<Collection>(name, shard, 1, config);
     const std::scoped_lock lock(catalog_mutex_);
-    by_name_[name] = collection;
+    // After a restart the cluster's history is told again from its start: what had the name before must not take it from what
+    // has it now, or the manifest would lose that one's segments. Numbers only rise.
+    const auto named = by_name_.find(name);
+    if (named == by_name_.end() || named->second->shard() < shard) by_name_[name] = collection;
     by_shard_[shard] = collection;
     next_shard_ = std::max(next_shard_, shard + 1);
     return collection;

@@ -128,4 +128,9 @@ Result<void> Database::install_sealed(std::uint32_t shard, ByteView manifest) {
     return {};
 }
 
+Result<void> Database::harden() {
+    DVESP_TRY(flush(""));
+    return exclusively([this] { return persist_manifest(); });  // of collections without rows nothing was sealed
+}
+
 }  // namespace dvesp::store

@@ -19,7 +19,7 @@ Log::Log(ports::Files& files, ports::Random& random, const LogOptions& options)
     : files_(files), random_(random), options_(options) {}
 
 Result<void> Log::append(std::span<Frame* const> frames, const Persist& persist) {
-    if (!files_.durable()) {  // memory: nothing would outlive the process, so nothing is logged
+    if (!files_.durable() || !options_.is_kept) {  // memory: nothing would outlive the process, so nothing is logged
         for (Frame* frame : frames) frame->view.envelope.log_seq = next_log_seq_++;
         return {};
     }

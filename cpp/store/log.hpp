@@ -27,6 +27,7 @@ struct LogOptions {
     std::uint64_t file_bytes = std::uint64_t{64} << 20;  ///< of a large file: each is twice the one before, up to this
     std::uint64_t first_file_bytes = std::uint64_t{4} << 20;
     ports::Access access = ports::Access::direct;
+    bool is_kept = true;  ///< false: nothing is logged; only what is sealed outlives the process (Database::harden)
 };
 
 /// One frame found by recovery.

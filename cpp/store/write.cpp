@@ -134,7 +134,8 @@ class Put final : public WriteOperation {
         for (std::uint32_t row = 0; row < request_.count; ++row) {
             const bool is_known = !known_.empty() && known_[row].present;
             if (is_known && known_[row].identical) continue;
-            FrameRow out{reply_.ids[row], 1, {}, vector(row), metadata(row)};
+            FrameRow out{
+                reply_.ids[row], request_.versions.empty() ? 1 : request_.versions[row], {}, vector(row), metadata(row)};
             if (is_known) {
                 out.version = known_[row].version + 1;
                 out.parent = parent_of(known_[row].leaf);
@@ -363,8 +364,14 @@ Result<void> check_write(const WriteRequest& request) {
         return refuse("metadata: " + std::to_string(request.metadata.size()) + " entries for " + std::to_string(request.count) +
                       " vectors");
     }
+    const bool is_copy = !request.versions.empty();
+    if (is_copy && (request.versions.size() != request.count || request.ids.empty() || !request.fresh_ids)) {
+        return refuse("versions: one for each row, and of ids that are not there");
+    }
     for (std::size_t row = 0; row < request.ids.size(); ++row) {
         DVESP_TRY(check_id(request.ids[row], "ids: row " + std::to_string(row)));
+        if (is_copy && request.versions[row] == 0)
+            return refuse("versions: row " + std::to_string(row) + " has 0; they start at 1");
     }
     for (std::size_t row = 0; row < request.metadata.size(); ++row) {
         if (request.metadata[row].size() <= codec::metadata_bytes_max) continue;

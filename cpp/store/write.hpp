@@ -34,6 +34,9 @@ struct WriteRequest {
     std::uint64_t timeout_ms = 5000;        ///< how long to wait for back-pressure
     const BatchKey* key = nullptr;          ///< nullptr = drawn here
     bool fresh_ids = false;                 ///< `ids` were drawn for this batch: nobody else can have written them
+    /// Versions that the rows have elsewhere, from 1: empty = the store counts them, else count, and no id may be there (with
+    /// fresh_ids), for a copy replaces nothing.
+    std::span<const std::uint64_t> versions;
 };
 struct WriteReply {
     std::vector<std::string> ids;

@@ -34,6 +34,9 @@ def add_commands(commands: Commands) -> None:
     serve.add_argument("--tls-key", metavar="FILE")
     serve.add_argument("--tls-revocations", metavar="FILE", help="written by `dvesp ca revoke`; read again when it changes")
     serve.add_argument("--token-file", metavar="FILE", help="lines of bearer tokens that REST accepts")
+    serve.add_argument("--snapshots", metavar="DIR", help="where snapshots go that REST asks for; default: it makes none")
+    serve.add_argument("--log", choices=("text", "json"), help="how lines on stderr are written; default: text")
+    serve.add_argument("--log-level", choices=("debug", "info", "warning", "error"), help="default: info")
     serve.add_argument(
         "--scrub-seconds", metavar="N", help="everything on the disk is read and checked this often; default: a day"
     )
@@ -89,5 +92,5 @@ _TLS = ("tls_ca", "tls_cert", "tls_key")
 _PASSED = (
     *("data", "listen", "advertise", "join", "node_id", "role", "device"),
     *_TLS,
-    *("tls_revocations", "token_file", "scrub_seconds"),
+    *("tls_revocations", "token_file", "snapshots", "scrub_seconds", "log", "log_level"),
 )

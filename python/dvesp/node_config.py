@@ -10,8 +10,13 @@ from .cli_common import UsageError
 
 __all__ = ["read_config"]
 
-_PATH, _TEXT, _LIST, _ROLE, _COUNT = "path", "text", "list", "role", "count"
-_ROLES = ("storage", "coordinator", "edge")
+_PATH, _TEXT, _LIST, _COUNT = "path", "text", "list", "count"
+_ROLE, _FORMAT, _LEVEL = "role", "format", "level"
+_CHOICES = {
+    _ROLE: ("storage", "coordinator", "edge"),
+    _FORMAT: ("text", "json"),
+    _LEVEL: ("debug", "info", "warning", "error"),
+}
 _KEYS = {
     "node": {
         "data": _PATH,
@@ -24,8 +29,10 @@ _KEYS = {
         "scrub_seconds": _COUNT,
     },
     "tls": {"ca": _PATH, "cert": _PATH, "key": _PATH, "revocations": _PATH},
-    "rest": {"token_file": _PATH},
+    "log": {"format": _FORMAT, "level": _LEVEL},
+    "rest": {"token_file": _PATH, "snapshots": _PATH},
 }
+_NAMES = {("tls", key): f"tls_{key}" for key in _KEYS["tls"]} | {("log", "format"): "log", ("log", "level"): "log_level"}
 
 
 def read_config(path: str) -> tuple[bool, dict[str, str]]:
@@ -63,13 +70,13 @@ def _section(path: str, section: str, values: Any) -> dict[str, str]:
         raise UsageError(f"{path}: unknown key {section!r}; there are insecure and the sections {', '.join(_KEYS)}")
     if not isinstance(values, dict):
         raise UsageError(f"{path}: {section} is {values!r} but must be a section: write [{section}]")
-    options = {}
+    options: dict[str, str] = {}
     for key, value in values.items():
         kind = _KEYS[section].get(key)
         if kind is None:
             raise UsageError(f"{path}: unknown key {section}.{key}; [{section}] has {', '.join(_KEYS[section])}")
         text = _value(f"{path}: {section}.{key}", kind, value)
-        options[f"tls_{key}" if section == "tls" else key] = str(Path(path).parent / text) if kind == _PATH else text
+        options[_NAMES.get((section, str(key)), str(key))] = str(Path(path).parent / text) if kind == _PATH else text
     return options
 
 
@@ -84,8 +91,8 @@ def _value(where: str, kind: str, value: Any) -> str:
         return str(value)
     if not _is_text(value):
         raise UsageError(f"{where} is {value!r} but must be a non-empty string")
-    if kind == _ROLE and value not in _ROLES:
-        raise UsageError(f"{where} is {value!r} but must be one of {', '.join(_ROLES)}")
+    if value not in _CHOICES.get(kind, (value,)):
+        raise UsageError(f"{where} is {value!r} but must be one of {', '.join(_CHOICES[kind])}")
     text: str = value
     return text
 

@@ -219,8 +219,12 @@ class VectorStore(Writing, Reading):
     def snapshot(self, path: str | os.PathLike[str]) -> None:
         """Writes a copy of the whole store, as of now, into a new or empty directory; it opens like any store.
 
+        Of a cluster, each collection as of one moment, read from a majority: it opens as an embedded store on this machine, and
+        nothing is at ``path`` before it is whole. Indexes are built by whoever opens it.
+
         Raises:
-            InvalidArgument: the directory is not empty. StorageFull, PermissionDenied.
+            InvalidArgument: the directory is not empty. StorageFull, PermissionDenied. Unavailable, Timeout: no majority of the
+            nodes answers.
         """
         target = check_path(path)
         if os.path.isdir(target) and os.listdir(target):

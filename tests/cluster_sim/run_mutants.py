@@ -24,6 +24,10 @@ def planted_branch(name: str, file: str, search: str, replace: str, *more: tuple
     return Mutant(name, file, search, replace, ("cluster_sim_branches",), more, 10)
 
 
+def planted_divergence(name: str, file: str, search: str, replace: str, *more: tuple[str, str]) -> Mutant:
+    return Mutant(name, file, search, replace, ("cluster_sim_divergence",), more, 4)
+
+
 def planted_rot(name: str, file: str, search: str, replace: str, *more: tuple[str, str]) -> Mutant:
     return Mutant(name, file, search, replace, ("cluster_sim_flips",), more, 4)
 
@@ -219,6 +223,33 @@ MUTANTS = [
         "a restart forgets that a group has ended",
         "node/cluster_apply.cpp",
         "        item.record->groups.push_back(std::move(known));\n",
+        "",
+    ),
+    planted(
+        "a collection of the past takes its name back after a restart",
+        "store/database_replica.cpp",
+        "if (named == by_name_.end() || named->second->shard() < shard) by_name_[name] = collection;",
+        "by_name_[name] = collection;",
+    ),
+    planted_divergence(
+        "a replica that differs is not told so", "node/cluster_compare.cpp", "now.differing.push_back(member);", ""
+    ),
+    planted_divergence(
+        "a replica is compared before the batches in front of a check are applied",
+        "node/cluster_apply.cpp",
+        "if (!run.empty()) break;  // what is in front of it is applied first",
+        "",
+    ),
+    planted_divergence(
+        "the largest opinion counts, majority or not",
+        "node/cluster_compare.cpp",
+        "if (most->second < majority) {",
+        "if (false) {",
+    ),
+    planted_divergence(
+        "dead rows are digested too",
+        "store/content_digest.cpp",
+        "if (!part.source->deaths.alive_at(row, snapshot.seq)) continue;",
         "",
     ),
     planted_branch(

@@ -16,6 +16,7 @@ constexpr std::uint64_t story_ms = 60'000, start_ms = 3'000, peace_ms = 20'000;
 constexpr std::uint64_t disk_bytes = std::uint64_t{1} << 40;
 constexpr std::uint64_t probe_ms = 8'000;  ///< before the end: everything works again
 constexpr std::uint64_t watch_ms = 250;
+constexpr std::uint64_t divergence_ms = 20'000;  ///< within which it is found and mended
 constexpr int clients = 4;
 
 sim::ClusterOptions draw_options(Prng& prng) {
@@ -34,6 +35,7 @@ sim::ClusterOptions draw_options(Prng& prng) {
     options.retained_bytes_max = std::uint64_t{8} << (10 + prng.below(6));
     options.old_nodes = prng.chance(0.7) ? 0 : static_cast<std::uint32_t>(prng.below(32));
     options.scrub_ns = 3'000 * ns_per_ms;
+    options.compare_ns = 2'500 * ns_per_ms;
     return options;
 }
 
@@ -188,8 +190,31 @@ void Story::rot(std::uint32_t node) {
     if (prng_.chance(0.5)) down(node, sim::ClusterWorld::Death::process);
 }
 
+/// A replica holds a row that nobody wrote, and all its checksums are right. No other fault until it is mended: if it came to
+/// lead and another one needed a snapshot of it, both would have the row, and be the majority.
+void Story::diverge(std::uint32_t node) {
+    bool is_known = is_calm() && is_sound(node);  // and who speaks an older version knows no checks
+    for (std::uint32_t each = 0; each < options_.nodes; ++each) {
+        is_known = is_known && world_.format(each) == codec::cluster_format_newest &&
+                   world_.node(each)->topology().format == codec::cluster_format_newest;
+    }
+    if (!is_known || !world_.diverge(node, "c")) return;
+    ++tally_.divergences;
+    trace("node " + std::to_string(node) + " holds a row that nobody wrote");
+    diverged_ = node;
+    const std::uint64_t mended = world_.set_aside_count();
+    world_.after(divergence_ms * ns_per_ms, [this, node, mended] {
+        if (world_.set_aside_count() == mended && !is_over_) {
+            note_violation("node " + std::to_string(node) + " holds a row that nobody wrote for " +
+                           std::to_string(divergence_ms) + " ms");
+        }
+    });
+}
+
 void Story::fault() {
     using Death = sim::ClusterWorld::Death;
+    if (diverged_ && world_.is_rotten(*diverged_)) return;
+    diverged_.reset();
     ++tally_.faults;
     const auto node = static_cast<std::uint32_t>(prng_.below(options_.nodes));
     const std::uint64_t choice = prng_.below(100);
@@ -201,7 +226,8 @@ void Story::fault() {
         return;
     }
     if (choice < 65) return partition();
-    if (choice < 69) return rot(node);
+    if (choice < 67) return rot(node);
+    if (choice < 70) return diverge(node);
     if (choice < 77) return world_.pause(node, (100 + prng_.below(4000)) * ns_per_ms);
     if (choice < 85) return world_.disk(node).fail_at(1 + prng_.below(20));
     if (choice < 90) {

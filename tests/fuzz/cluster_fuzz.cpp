@@ -1,6 +1,8 @@
 /// tests/fuzz/cluster_fuzz.cpp - libFuzzer target: no bytes of a peer or a disk break the parsers of records, entries,
-/// commands, Raft messages and payloads; a group that is handed a malformed message answers no and goes on. Input bytes: u8
-/// which parser | the bytes.
+/// checks, digests, commands, Raft messages and payloads; a group that is handed a malformed message answers no and goes on.
+/// Input bytes: u8 which parser | the bytes.
+#include <algorithm>
+
 #include "cluster/records.hpp"
 #include "cluster/topology_machine.hpp"
 #include "codec/frame.hpp"
@@ -31,7 +33,10 @@ void try_command(ByteView bytes) {
 void try_message(ByteView bytes) {
     cluster::PeekedMessage message;
     if (!cluster::peek_message(bytes, message)) return;
-    for (const cluster::RaftEntry& entry : message.entries) static_cast<void>(cluster::parse_entry(entry.data));
+    for (const cluster::RaftEntry& entry : message.entries) {
+        static_cast<void>(cluster::parse_entry(entry.data));
+        static_cast<void>(cluster::parse_check(entry.data));
+    }
     cluster::RaftState state;
     state.members.voters = {1, 2, 3};
     cluster::RaftGroup group(1, 10, 2, state);
@@ -57,12 +62,20 @@ void try_payload(ByteView bytes) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     fuzz::Input input(data, size);
-    const int which = input.byte() % 5;
+    const int which = input.byte() % 7;
     const ByteView bytes = input.rest();
     if (which == 0) try_record(bytes);
     if (which == 1) try_command(bytes);
     if (which == 2) try_message(bytes);
     if (which == 3) try_payload(bytes);
     if (which == 4) static_cast<void>(cluster::parse_entry(bytes));
+    if (which == 5) {
+        const auto check = cluster::parse_check(bytes);
+        require(!check || std::ranges::equal(cluster::encode_check(*check), bytes));
+    }
+    if (which == 6) {
+        const auto digest = cluster::parse_digest(bytes);
+        require(!digest || std::ranges::equal(cluster::encode_digest(*digest), bytes));
+    }
     return 0;
 }

@@ -44,6 +44,8 @@ void check_body(std::uint8_t kind, ByteView body) {
         if (entries.ok()) {
             for (const auto& entry : *entries) require(codec::parse_revocation(entry).ok());
         }
+        const auto name = api::snapshot_name(*document);
+        if (name.ok()) require(!name->empty() && name->find('/') == std::string::npos && name->front() != '.');
         const auto made = api::create_request(std::move(*document));
         if (made.ok()) check(made->asked);
         return;

@@ -34,7 +34,8 @@ def vectors() -> Vectors:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three nodes on loopback, shared by all tests of a session."""
-    with Cluster(tmp_path_factory.mktemp("cluster"), 3) as running:
+    directory = tmp_path_factory.mktemp("cluster")
+    with Cluster(directory, 3, ["--insecure", "--snapshots", str(directory / "snapshots")]) as running:
         yield running
 
 

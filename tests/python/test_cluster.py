@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -162,6 +164,64 @@ def test_node_that_lost_its_disk_comes_back_whole(three: Cluster, wait_until: Ca
     query = rows[11]
     exact: list[Any] = [s.search(query, params={"exact": True}).results for s in (one, store)]
     assert [match.id for match in exact[0]] == [match.id for match in exact[1]]
+
+
+def test_snapshot_under_writes_is_of_one_moment_and_outlives_the_leader(
+    three: Cluster, tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    rows, batch = 6000, 20
+    vectors = np.random.default_rng(1).standard_normal((rows, 64)).astype("float32")
+    ids = [f"row-{number:05}" for number in range(rows)]
+    with VectorStore(nodes=three.addresses) as store, VectorStore(nodes=three.addresses) as writing:
+        store.insert(vectors, [{"round": 0}] * rows, ids, timeout_ms=20_000)
+        stop = threading.Event()
+        acknowledged = [0]
+
+        def write() -> None:
+            """Upserts the same ids in one batch, round after round: a snapshot must never hold two rounds."""
+            while not stop.is_set():
+                with contextlib.suppress(Timeout, Unavailable):
+                    number = acknowledged[0] + 1
+                    writing.upsert(ids=ids[:batch], vectors=vectors[:batch], metadata=[{"round": number}] * batch)
+                    acknowledged[0] = number
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            for kills in (False, True):
+                path = tmp_path / f"copy-{kills}"
+                wait_until(lambda: acknowledged[0] > 0)
+                seen = acknowledged[0]
+                killer = threading.Timer(0.05, three.kill, [leader(three, wait_until)])
+                if kills:
+                    killer.start()
+                store.snapshot(path)
+                with VectorStore(path) as copy:
+                    found = {record.id: record for record in copy.scroll()}
+                    assert sorted(found) == ids and copy.verify().ok
+                    rounds = {found[id].metadata["round"] for id in ids[:batch]}
+                    assert len(rounds) == 1 and rounds.pop() >= seen
+                    for number in range(batch, rows):
+                        assert found[ids[number]].version == 1
+                        assert found[ids[number]].vector.tobytes() == vectors[number].tobytes()
+        finally:
+            stop.set()
+            thread.join()
+            killer.join(timeout=10)
+    assert sorted(path.name for path in tmp_path.glob("copy*")) == ["copy-False", "copy-True"]
+
+
+def test_snapshot_without_a_majority_fails_and_leaves_nothing(three: Cluster, tmp_path: Path) -> None:
+    with VectorStore(nodes=three.addresses) as store:
+        store.insert(V, timeout_ms=20_000)
+        three.kill(0)
+        three.kill(1)
+        before = sorted(path.name for path in tmp_path.iterdir())
+        started = time.monotonic()
+        with pytest.raises(Unavailable):
+            store.snapshot(tmp_path / "copy")
+        assert time.monotonic() - started < 60
+        assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_restarted_node_catches_up_and_stops_cleanly(three: Cluster, wait_until: Callable[[Callable[[], bool]], None]) -> None:

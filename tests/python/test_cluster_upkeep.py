@@ -154,3 +154,23 @@ def test_versions_are_mixed_under_load_and_nothing_is_lost(tmp_path: Path, wait_
         with contextlib.suppress(AssertionError):  # it knows at once, or when it has read on
             cluster.start(0)
         wait_until(lambda: "speaks format 2, this node only format 1" in cluster.log(0))
+
+
+def test_replicas_are_compared_under_writes_and_found_equal(tmp_path: Path, wait_until: Wait) -> None:
+    with Cluster(tmp_path, 3, ["--insecure", "--scrub-seconds", "2"]) as cluster, VectorStore(nodes=cluster.addresses) as store:
+        rows = fill(store, np.random.default_rng(3))
+        deadline = time.monotonic() + 8
+        number = 0
+        while time.monotonic() < deadline:  # checks fall between batches, upserts and deletes
+            store.upsert({"id": f"r{number % 6000}", "vector": rows[number % 6000]})
+            store.delete(ids=[f"gone{number}"])
+            number += 1
+        store.flush()
+        wait_until(lambda: sum(metric(cluster, node, "dvesp_comparisons_total")[0] for node in range(3)) >= 3)
+        for node in range(3):
+            assert metric(cluster, node, "dvesp_divergences_total") == [0]
+            assert metric(cluster, node, "dvesp_comparisons_undecided_total") == [0]
+            assert "differ" not in cluster.log(node) and "damaged" not in cluster.log(node)
+        queues = store.status(detail=True)["queues"]
+        assert queues and all("problem" not in waiting for waiting in queues.values())
+        check(store, rows)

@@ -10,11 +10,13 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from dvesp import AsyncVectorStore, CollectionNotFound, Error, InvalidArgument, StoreLocked, VectorStore, progress
+from dvesp import AsyncVectorStore, CollectionNotFound, Error, InvalidArgument, Record, StoreLocked, VectorStore, progress
 
 
 def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -131,14 +133,57 @@ def test_snapshot_restores_to_a_directory_and_to_memory(tmp_path: Path, origin: 
         assert reopened.count() == len(wanted) + 1
 
 
-def test_snapshot_into_a_directory_in_use_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", ["memory", "cluster"], indirect=True)
+def test_snapshot_into_a_directory_in_use_is_refused(store: VectorStore, tmp_path: Path) -> None:
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "file").write_text("mine")
-    with VectorStore() as store:
-        store.insert([[1.0]])
-        with pytest.raises(Error):
-            store.snapshot(tmp_path / "used")
-    assert os.listdir(tmp_path / "used") == ["file"]
+    store.insert([[1.0]])
+    with pytest.raises(InvalidArgument):
+        store.snapshot(tmp_path / "used")
+    assert os.listdir(tmp_path / "used") == ["file"] and os.listdir(tmp_path) == ["used"]
+
+
+@pytest.mark.parametrize("store", ["memory", "cluster"], indirect=True)
+def test_snapshot_has_every_record_bit_for_bit_with_its_version_and_every_configuration(
+    store: VectorStore, tmp_path: Path, vectors: Callable[..., Any]
+) -> None:
+    store.create_collection("docs", 8, metric="l2", index="ivf", index_params={"nlist": 4})
+    store.create_collection("empty", 3, metric="dot_product", index="flat")
+    rows = vectors(3000)
+    rows[0] = np.float32(1e-40)  # a denormal: nothing may round it
+    ids = [f"id-{number:05}" for number in range(len(rows))]
+    store.insert(rows, [{"n": number, "t": ["x", None, 1.5]} for number in range(len(rows))], ids, collection="docs")
+    for _ in range(3):
+        store.update("id-00007", metadata={"n": "changed"}, collection="docs")
+    store.upsert({"id": "id-00008", "vector": rows[9]}, collection="docs")
+    store.delete([f"id-{number:05}" for number in range(100, 200)], collection="docs")
+    wanted = {record.id: record for record in store.scroll("docs")}
+    infos = {name: store.describe(name) for name in store.list_collections()}
+    (tmp_path / "copy").mkdir()
+    store.snapshot(tmp_path / "copy")
+    store.insert(vectors(1), ids=["later"], collection="docs")
+    assert sorted(os.listdir(tmp_path)) == (["copy"] if not (tmp_path / "store").exists() else ["copy", "store"])
+    with VectorStore.restore(tmp_path / "copy") as restored:
+        check_copy(restored, wanted, infos)
+    with VectorStore(tmp_path / "copy") as opened:
+        check_copy(opened, wanted, infos)
+        assert opened.update("id-00007", metadata={}, collection="docs").version == 5
+        opened.compact()
+        assert opened.verify("docs").ok and opened.describe("docs").count == 2900
+
+
+def check_copy(store: VectorStore, wanted: dict[str, Record], infos: dict[str, Any]) -> None:
+    """The store holds what was copied, and nothing else."""
+    found = {record.id: record for record in store.scroll("docs")}
+    assert found.keys() == wanted.keys() and store.verify("docs").ok and store.count("empty") == 0
+    for id, record in found.items():
+        assert record.vector.tobytes() == wanted[id].vector.tobytes()
+        assert (record.version, record.metadata) == (wanted[id].version, wanted[id].metadata)
+    assert (found["id-00007"].version, found["id-00008"].version, found["id-00009"].version) == (4, 2, 1)
+    for name, info in infos.items():
+        same = ("dimension", "metric", "index", "index_params", "count")
+        assert [getattr(store.describe(name), field) for field in same] == [getattr(info, field) for field in same]
+    assert set(store.list_collections()) == set(infos)
 
 
 def test_restore_over_a_store_is_refused_and_keeps_it(tmp_path: Path) -> None:

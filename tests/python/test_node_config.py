@@ -27,8 +27,12 @@ ca = "ca.pem"
 cert = "certs/n1.crt.pem"
 key = "../n1.key.pem"
 revocations = "revocations"
+[log]
+format = "json"
+level = "debug"
 [rest]
 token_file = "tokens"
+snapshots = "snapshots"
 """
 OPTIONS = (
     "data",
@@ -43,7 +47,10 @@ OPTIONS = (
     "tls_key",
     "tls_revocations",
     "token_file",
+    "snapshots",
     "scrub_seconds",
+    "log",
+    "log_level",
     "config",
 )
 
@@ -75,11 +82,14 @@ def test_every_key_becomes_an_option_and_paths_start_at_the_file(tmp_path: Path)
         "--role": "edge",
         "--device": str(tmp_path / "fragments"),
         "--scrub-seconds": "60",
+        "--log": "json",
+        "--log-level": "debug",
         "--tls-ca": str(tmp_path / "ca.pem"),
         "--tls-cert": str(tmp_path / "certs" / "n1.crt.pem"),
         "--tls-key": f"{tmp_path}/../n1.key.pem",
         "--tls-revocations": f"{tmp_path}/revocations",
         "--token-file": str(tmp_path / "tokens"),
+        "--snapshots": str(tmp_path / "snapshots"),
     }
     absolute = f'[node]\ndata = "{tmp_path}/elsewhere"'
     assert arguments(tmp_path, absolute)["--data"] == f"{tmp_path}/elsewhere"
@@ -122,6 +132,8 @@ def test_certificates_of_the_user_serve_when_neither_names_any(tmp_path: Path, m
         ("[node]\njoin = ['a:1,b:1']", "node.join"),
         ("[node]\nrole = 'admin'", "node.role"),
         ("[node]\nnode_id = ['a']", "node.node_id"),
+        ("[log]\nformat = 'xml'", "log.format"),
+        ("[log]\nlevel = 'loud'", "log.level"),
         ("[tls]\nca = true", "tls.ca"),
         ("[tls]\npassword = 'x'", "tls.password"),
         ("[rest]\ntoken = 'x'", "rest.token"),

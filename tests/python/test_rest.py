@@ -243,11 +243,28 @@ def test_reports(rest: Rest, client: VectorStore, filled: str, document: Any) ->
     assert b"# TYPE dvesp_requests_total counter\n" in metrics.body
 
 
+def test_snapshot_over_rest_is_a_store(rest: Rest, document: Any, cluster: Cluster, client: VectorStore, name: str) -> None:
+    client.insert(np.eye(4, dtype=np.float32), [{"n": row} for row in range(4)], list("abcd"), collection=name)
+    client.update("b", metadata={"n": 9}, collection=name)
+    made = rest.ask("POST", "/v1/snapshots", {"name": "nightly-1"})
+    assert made.status == 200 and made.json["name"] == "nightly-1" and made.json["records"] >= 4, made
+    assert not problems(document, document["components"]["schemas"]["Snapshot"], made.json)
+    assert rest.ask("GET", "/v1/snapshots").json == {"snapshots": ["nightly-1"]}
+    with VectorStore.restore(cluster.directory / "snapshots" / "nightly-1") as copy:
+        assert copy.count(name) == 4 and copy.verify(name).ok
+        record = copy.get("b", collection=name)[0]
+        assert record is not None and (record.version, record.metadata) == (2, {"n": 9})
+    for wrong in ("nightly-1", "../up", "a/b", ".hidden", "", "x" * 65, "a b", 3):
+        reply = rest.ask("POST", "/v1/snapshots", {"name": wrong})
+        assert (reply.status, reply.error["code"]) == (400, "invalid_argument"), wrong
+    assert rest.ask("GET", "/v1/snapshots").json == {"snapshots": ["nightly-1"]}
+
+
 def test_openapi_lists_exactly_the_routes_that_answer(rest: Rest, document: Any) -> None:
     assert document["openapi"] == "3.1.0"
     methods = ("GET", "POST", "PUT", "DELETE", "PATCH")
     listed = {(method, path) for path, item in document["paths"].items() for method in methods if method.lower() in item}
-    assert len(listed) == 23
+    assert len(listed) == 25
     for path in document["paths"]:
         allowed = {method for method in methods if (method, path) in listed}
         for method in methods:
