@@ -228,7 +228,11 @@ void Story::fault() {
     if (choice < 65) return partition();
     if (choice < 67) return rot(node);
     if (choice < 70) return diverge(node);
-    if (choice < 77) return world_.pause(node, (100 + prng_.below(4000)) * ns_per_ms);
+    if (choice < 77) {
+        const std::uint64_t lasts = (100 + prng_.below(4000)) * ns_per_ms;
+        quiet_from_ns_ = std::max(quiet_from_ns_, world_.now_ns() + lasts);  // it lags: a forged row could reach it first
+        return world_.pause(node, lasts);
+    }
     if (choice < 85) return world_.disk(node).fail_at(1 + prng_.below(20));
     if (choice < 90) {
         world_.disk(node).power_cut_at(1 + prng_.below(20));
