@@ -64,7 +64,6 @@ int main(int count, char** arguments) {
         sum.unknown += story.tally().unknown;
         sum.faults += story.tally().faults;
         sum.flips += story.tally().flips;
-        sum.divergences += story.tally().divergences;
         sum.repairs += story.tally().repairs;
         sum.branches += story.tally().branches;
         sum.events += story.tally().events;
@@ -76,13 +75,10 @@ int main(int count, char** arguments) {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     const auto number = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
     std::printf(
-        "%llu operations (%llu changes acknowledged, %llu unknown), %llu faults, %llu bits turned, %llu rows changed below the "
-        "checks, "
-        "%llu disks given up, "
+        "%llu operations (%llu changes acknowledged, %llu unknown), %llu faults, %llu bits turned, %llu disks given up, "
         "%llu branches, %llu events, %.0f x real time\n",
         number(sum.operations), number(sum.acknowledged), number(sum.unknown), number(sum.faults), number(sum.flips),
-        number(sum.divergences), number(sum.repairs), number(sum.branches), number(sum.events),
-        83.0 * static_cast<double>(options.count) / seconds);
+        number(sum.repairs), number(sum.branches), number(sum.events), 83.0 * static_cast<double>(options.count) / seconds);
     std::printf("%llu passed, %llu failed\n", static_cast<unsigned long long>(passed), static_cast<unsigned long long>(failed));
     return failed == 0 ? 0 : 1;
 }

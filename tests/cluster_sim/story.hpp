@@ -2,7 +2,6 @@
 #pragma once
 
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -18,7 +17,6 @@ struct StoryTally {
     std::uint64_t unknown = 0;
     std::uint64_t faults = 0;
     std::uint64_t flips = 0;
-    std::uint64_t divergences = 0;  ///< rows that were changed below every check
     std::uint64_t branches = 0;
     std::uint64_t repairs = 0;  ///< nodes that gave up a damaged disk
     std::uint64_t events = 0;
@@ -54,7 +52,6 @@ class Story {
     void fill_disk(std::uint32_t node);
     void forget();
     void rot(std::uint32_t node);
-    void diverge(std::uint32_t node);
     [[nodiscard]] bool is_sound(std::uint32_t but) const;
     void probe();
     [[nodiscard]] bool is_calm() const;
@@ -62,6 +59,7 @@ class Story {
     void watch_logs();
     std::string check();
     std::string check_rows();
+    [[nodiscard]] bool stand_together() const;
     std::string check_replicas();
     void trace(const std::string& text) const;
     void trace_replicas() const;
@@ -76,10 +74,9 @@ class Story {
     bool is_over_ = false;
     bool is_prepared_ = false;
     int finished_ = 0;
-    int probed_ = 0;                         ///< keys that were changed in peace
-    std::uint64_t disk_lost_ns_ = 0;         ///< when last
-    std::optional<std::uint32_t> diverged_;  ///< until it is mended
-    std::uint64_t quiet_from_ns_ = 0;        ///< no fault is going on after this
+    int probed_ = 0;                   ///< keys that were changed in peace
+    std::uint64_t disk_lost_ns_ = 0;   ///< when last
+    std::uint64_t quiet_from_ns_ = 0;  ///< no fault is going on after this
     std::uint64_t next_value_ = 1;
     std::map<std::string, std::vector<Operation>> strong_;   ///< key -> operations at QUORUM
     std::map<std::string, std::vector<Operation>> session_;  ///< key -> reads at ONE and own writes
