@@ -109,4 +109,27 @@ Result<void> combine(std::span<const std::uint8_t> xs, std::span<const ByteView>
     return {};
 }
 
+Result<void> share_again(std::span<const std::uint8_t> xs, std::span<const ByteView> shares, std::uint8_t x, MutableBytes share,
+                         const SharingKernel& kernel) {
+    if (xs.empty() || xs.size() != shares.size() || xs.size() > share_count_max || x == 0) {
+        return wrong("a share is made from 1 to 255 others with an x for each");
+    }
+    DVESP_TRY(check_xs(xs));
+    Pointers columns;
+    Weights weights;
+    for (std::size_t j = 0; j < xs.size(); ++j) {
+        if (shares[j].size() != share.size()) return wrong("a share is as long as the others");
+        columns[j] = shares[j].data();
+        std::uint8_t above = 1, below = 1;  // Lagrange's polynomial of xs[j] at x
+        for (const std::uint8_t other : xs) {
+            if (other == xs[j]) continue;
+            above = field_product(above, static_cast<std::uint8_t>(x ^ other));
+            below = field_product(below, static_cast<std::uint8_t>(xs[j] ^ other));
+        }
+        weights[j] = field_product(above, field_inverse(below));
+    }
+    kernel.weighted_sum(weights.data(), xs.size(), columns.data(), share.data(), share.size());
+    return {};
+}
+
 }  // namespace dvesp::crypto

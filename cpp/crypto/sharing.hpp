@@ -33,4 +33,13 @@ inline constexpr std::size_t share_count_max = 255;
 [[nodiscard]] Result<void> combine(std::span<const std::uint8_t> xs, std::span<const ByteView> shares, MutableBytes secret,
                                    const SharingKernel& kernel = best_sharing());
 
+/// The share at `x` again, from k others: for who lost it.
+/// @param xs      1..255, distinct; as many as the secret was divided for; more, or wrong ones, give other bytes without notice
+/// @param x       1..255; one of xs copies that share
+/// @param shares  all of `share`'s size; disjoint from it
+/// @errors invalid_argument (xs, x or a length is wrong; nothing written)
+/// @threads any    @cost O(count * bytes) + O(count^2)
+[[nodiscard]] Result<void> share_again(std::span<const std::uint8_t> xs, std::span<const ByteView> shares, std::uint8_t x,
+                                       MutableBytes share, const SharingKernel& kernel = best_sharing());
+
 }  // namespace dvesp::crypto

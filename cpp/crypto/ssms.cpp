@@ -56,14 +56,12 @@ Result<Key32> recover_key(std::span<const std::uint8_t> xs, std::span<const Byte
 }
 
 /// All data pieces, copied or computed.
-void assemble(std::span<const std::uint8_t> xs, std::span<const ByteView> fragments, Pieces& pieces) {
+void assemble(std::span<const std::uint8_t> xs, std::span<const ByteView> fragments, std::span<const MutableBytes> data) {
     std::vector<std::uint8_t> rows;
     std::vector<ByteView> given;
-    std::vector<MutableBytes> data;
     for (std::size_t j = 0; j < xs.size(); ++j) {
         rows.push_back(static_cast<std::uint8_t>(xs[j] - 1));
         given.push_back(fragments[j].subspan(key_bytes));
-        data.push_back(pieces.piece(j));
     }
     for (std::size_t j = 0; j < rows.size(); ++j) {
         if (rows[j] < rows.size()) std::copy(given[j].begin(), given[j].end(), data[rows[j]].begin());
@@ -100,11 +98,37 @@ Result<SecretBytes> recover(Aes256Gcm& gcm, ByteView aad, std::span<const std::u
     DVESP_TRY(check_shape(payload_bytes, xs.size(), xs.size(), fragments));
     DVESP_ASSIGN(const Key32 key, recover_key(xs, fragments));  // refuses an x that is 0 or comes twice
     Pieces pieces(payload_bytes, xs.size());
-    assemble(xs, fragments, pieces);
+    std::vector<MutableBytes> data;
+    for (std::size_t number = 0; number < xs.size(); ++number) data.push_back(pieces.piece(number));
+    assemble(xs, fragments, data);
     if (!pieces.padding_is_zero()) return fail(ErrorCode::integrity, "the zeros behind a dispersed payload are none");
     SecretBytes payload(payload_bytes);
     DVESP_TRY(gcm.open(key, nonce_zero, aad, pieces.cipher(), pieces.tag(), payload.bytes()));
     return payload;
+}
+
+Result<void> fragment_again(std::span<const std::uint8_t> xs, std::span<const ByteView> fragments, std::uint8_t x,
+                            MutableBytes fragment) {
+    if (xs.size() != fragments.size() || xs.empty()) return wrong("every fragment needs its x");
+    if (fragment.size() < key_bytes) return wrong("a fragment is longer than its key share");
+    for (const ByteView other : fragments) {
+        if (other.size() != fragment.size()) return wrong("fragments of one payload have one length");
+    }
+    std::vector<ByteView> shares;
+    for (const ByteView other : fragments) shares.push_back(other.first(key_bytes));
+    DVESP_TRY(share_again(xs, shares, x, fragment.first(key_bytes)));  // refuses an x that is 0 or comes twice
+    const std::size_t piece_bytes = fragment.size() - key_bytes;
+    std::vector<std::vector<std::uint8_t>> pieces(xs.size(), std::vector<std::uint8_t>(piece_bytes));
+    const std::vector<MutableBytes> data(pieces.begin(), pieces.end());
+    assemble(xs, fragments, data);
+    const std::size_t row = x - 1U;
+    const MutableBytes out = fragment.subspan(key_bytes);
+    if (row < pieces.size()) {
+        std::copy(pieces[row].begin(), pieces[row].end(), out.begin());
+    } else {
+        encode_parity(std::vector<ByteView>(pieces.begin(), pieces.end()), row, out);
+    }
+    return {};
 }
 
 }  // namespace dvesp::crypto

@@ -41,4 +41,11 @@ inline constexpr std::size_t ssms_payload_bytes_max = std::size_t{64} << 20;
 [[nodiscard]] Result<SecretBytes> recover(Aes256Gcm& gcm, ByteView aad, std::span<const std::uint8_t> xs,
                                           std::span<const ByteView> fragments, std::size_t payload_bytes);
 
+/// The fragment at `x` again, byte for byte, from exactly k = xs.size() others.
+/// @param fragments  checked by the caller: of one payload, fragments[j] the one of xs[j]    @param fragment  of their size
+/// @errors invalid_argument (xs, x, or sizes that do not belong together; nothing written)
+/// @threads any    @cost O(k * bytes) for each data piece that is missing, and for a parity piece
+[[nodiscard]] Result<void> fragment_again(std::span<const std::uint8_t> xs, std::span<const ByteView> fragments, std::uint8_t x,
+                                          MutableBytes fragment);
+
 }  // namespace dvesp::crypto

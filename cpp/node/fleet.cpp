@@ -10,7 +10,7 @@ namespace dvesp::node {
 namespace {
 
 constexpr std::array<std::uint8_t, 4> fleet_magic = {'D', 'V', 'F', 'L'};
-constexpr std::uint8_t format = 1;
+constexpr std::uint8_t format = 2;  // 1 does not say how many devices changes of the index need: k
 constexpr std::size_t devices_max = 255;
 constexpr std::size_t path_bytes_max = 4096;
 
@@ -25,6 +25,7 @@ std::vector<std::uint8_t> encode_fleet(const FleetRecord& record) {
     out.raw(record.file_key_check);
     out.number(record.plan.k);
     out.number(record.plan.n);
+    out.number(record.needed);
     out.number(static_cast<std::uint32_t>(record.devices.size()));
     for (const DeviceEntry& device : record.devices) {
         out.raw(device.id);
@@ -36,12 +37,15 @@ std::vector<std::uint8_t> encode_fleet(const FleetRecord& record) {
 Result<FleetRecord> parse_fleet(ByteView bytes) {
     codec::Reader in(bytes);
     FleetRecord record;
-    const bool is_ours = in.array<4>() == fleet_magic && in.number<std::uint8_t>() == format;
+    const bool has_magic = in.array<4>() == fleet_magic;
+    const auto found_format = in.number<std::uint8_t>();
+    const bool is_ours = has_magic && (found_format == 1 || found_format == format);
     record.store_id = in.array<16>();
     record.file_key_id = in.array<8>();
     record.file_key_check = in.array<16>();
     record.plan.k = in.number<std::uint8_t>();
     record.plan.n = in.number<std::uint8_t>();
+    record.needed = found_format == 1 ? record.plan.k : in.number<std::uint8_t>();
     const auto count = in.number<std::uint32_t>();
     if (count > devices_max) in.fail();
     for (std::uint32_t at = 0; in.ok() && at < count; ++at) {
@@ -50,7 +54,9 @@ Result<FleetRecord> parse_fleet(ByteView bytes) {
         device.path = in.text(path_bytes_max);
         record.devices.push_back(std::move(device));
     }
-    const bool is_whole = is_ours && in.ok() && in.at_end() && record.plan.k >= 1 && record.plan.k <= record.plan.n;
+    const bool is_sound = record.plan.k >= 1 && record.plan.k <= record.plan.n && record.needed >= record.plan.k &&
+                          record.needed <= record.devices.size();
+    const bool is_whole = is_ours && in.ok() && in.at_end() && is_sound;
     if (!is_whole) return fail(ErrorCode::corruption, "the list of devices is damaged");
     return record;
 }
@@ -101,14 +107,29 @@ bool Fleet::take_returned() {
     return has_returned;
 }
 
-std::vector<bool> Fleet::put(const std::vector<std::vector<VaultItem>>& items, TaskRunner& runner) {
-    std::vector<std::uint8_t> done(devices_.size(), 0);  // of its own byte for each thread
-    runner_of(runner).run(devices_.size(), [&](std::size_t at) { done[at] = devices_[at]->put(items[at]).ok() ? 1 : 0; });
+std::vector<bool> Fleet::put(const std::vector<std::vector<VaultItem>>& items, TaskRunner& runner, Marks* may_have) {
+    Marks done(devices_.size(), 0), unsure(devices_.size(), 0);
+    runner_of(runner).run(devices_.size(), [&](std::size_t at) {
+        const bool was_here = devices_[at]->is_here();
+        const auto put = devices_[at]->put(items[at]);
+        done[at] = put.ok() ? 1 : 0;
+        if (put.ok()) return;
+        // One that went away meanwhile may have taken them along.
+        const bool is_unsure = error_info(put.error().code).outcome == Outcome::maybe_done ||
+                               (was_here && put.error().code == ErrorCode::unavailable);
+        unsure[at] = is_unsure ? 1 : 0;
+    });
+    if (may_have != nullptr) {
+        *may_have = unsure;
+        for (std::size_t at = 0; at < done.size(); ++at) (*may_have)[at] |= done[at];
+    }
     return {done.begin(), done.end()};
 }
 
-Fleet::Answers Fleet::get(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner) {
-    return get_first(ids, runner, [](const Round&) { return false; }).answers;
+Fleet::Answers Fleet::get(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner, Marks* silent) {
+    Round round = get_first(ids, runner, [](const Round&) { return false; });
+    if (silent != nullptr) *silent = std::move(round.silent);
+    return std::move(round.answers);
 }
 
 Fleet::Round Fleet::get_first(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner, const IsEnough& is_enough) {
@@ -122,6 +143,7 @@ Fleet::Round Fleet::get_first(const std::vector<std::vector<FragmentId>>& ids, T
     const auto shared = std::make_shared<Shared>();
     shared->round.answers.resize(devices_.size());
     shared->round.has_answered.assign(devices_.size(), true);
+    shared->round.silent.assign(devices_.size(), 0);
     std::vector<std::size_t> asked;
     for (std::size_t at = 0; at < devices_.size(); ++at) {
         shared->round.answers[at].resize(ids[at].size());
@@ -135,6 +157,8 @@ Fleet::Round Fleet::get_first(const std::vector<std::vector<FragmentId>>& ids, T
         // Callers index by id: an answer of another length says nothing about any of them.
         if (found.ok() && found->size() == count && at < shared->round.answers.size()) {
             shared->round.answers[at] = std::move(*found);
+        } else if (at < shared->round.silent.size()) {
+            shared->round.silent[at] = 1;
         }
         if (at < shared->round.has_answered.size()) shared->round.has_answered[at] = true;
         --shared->open;
@@ -160,11 +184,13 @@ Fleet::Round Fleet::get_first(const std::vector<std::vector<FragmentId>>& ids, T
     return std::exchange(shared->round, Round());  // late answers find no place any more
 }
 
-void Fleet::remove(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner) {
+Fleet::Marks Fleet::remove(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner) {
+    Marks done(devices_.size(), 0);
     runner_of(runner).run(devices_.size(), [&](std::size_t at) {
         // What stays behind is an orphan, collected later.
-        if (!ids[at].empty()) static_cast<void>(devices_[at]->remove(ids[at]).ok());
+        done[at] = ids[at].empty() || devices_[at]->remove(ids[at]).ok() ? 1 : 0;
     });
+    return done;
 }
 
 bool Fleet::contains(std::size_t device, const FragmentId& id) {

@@ -25,7 +25,8 @@ struct FleetRecord {
     StoreId store_id{};
     std::array<std::uint8_t, 8> file_key_id{};  ///< names the key of the index files, whose shares the devices have
     std::array<std::uint8_t, 16> file_key_check{};
-    sealed::Plan plan;                 ///< of the file key, and of collections that name none
+    sealed::Plan plan;        ///< of the file key, and of collections that name none
+    std::uint8_t needed = 0;  ///< devices on which a change of the index must be before it counts (sealed::changes_needed)
     std::vector<DeviceEntry> devices;  ///< in the order of joining: fragment and share numbers follow from it
 };
 [[nodiscard]] std::vector<std::uint8_t> encode_fleet(const FleetRecord& record);
@@ -55,15 +56,19 @@ class Fleet {
     /// Whether a device came back since this was asked last.
     [[nodiscard]] bool take_returned();
 
+    using Marks = std::vector<std::uint8_t>;  ///< one for each device, 0 or 1; of its own byte for each thread
     /// Puts to every device its items, on several at once. @return for each device whether it has them, durably
-    std::vector<bool> put(const std::vector<std::vector<VaultItem>>& items, TaskRunner& runner);
+    /// @param may_have out: which of them have the items, or may have: the answer was lost
+    std::vector<bool> put(const std::vector<std::vector<VaultItem>>& items, TaskRunner& runner, Marks* may_have = nullptr);
     /// What each device has of the ids asked of it. An offline device has nothing.
+    /// @param silent out: which devices gave no answer, so that what they have is unknown
     using Answers = std::vector<std::vector<std::optional<std::vector<std::uint8_t>>>>;
-    Answers get(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner);
+    Answers get(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner, Marks* silent = nullptr);
     /// The same, but returns as soon as `is_enough` says so of the answers that came; it is asked again after each.
     struct Round {
         Answers answers;
         std::vector<bool> has_answered;  ///< a device of which nothing was asked has
+        Marks silent;                    ///< what came from it was no answer
     };
     using IsEnough = std::function<bool(const Round&)>;
     Round get_first(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner, const IsEnough& is_enough);
@@ -71,7 +76,8 @@ class Fleet {
     [[nodiscard]] bool is_far() const noexcept { return asking_ != nullptr; }
     /// Several questions wait for its answers: others may be faster.
     [[nodiscard]] bool is_busy(std::size_t device) const { return *waiting_[device] >= busy_questions; }
-    void remove(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner);
+    /// @return for each device whether it has none of them any more
+    Marks remove(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner);
     [[nodiscard]] bool contains(std::size_t device, const FragmentId& id);
     [[nodiscard]] std::vector<FragmentId> list(std::size_t device, std::uint8_t kind);
 

@@ -3,15 +3,13 @@
 #include <cstring>
 
 #include "codec/byte_io.hpp"
+#include "node/change_shelf.hpp"
 #include "node/sealed_store.hpp"
 #include "store/frame_maker.hpp"
 
 namespace dvesp::node {
 namespace {
 
-constexpr std::uint8_t attempts_max = 8;
-constexpr std::uint8_t delta_kind = 2;
-constexpr std::uint16_t parts_max = 64;
 constexpr std::uint64_t drop_seq = ~std::uint64_t{0};  ///< of a drop: found without reading, and readable after a shredding
 constexpr std::string_view change_key_label = "dvesp/change-key/1";
 enum class Change : std::uint8_t { create = 1, drop = 2, frame = 3 };
@@ -55,7 +53,7 @@ Result<crypto::Key32> SealedStore::delta_key(const sealed::DeltaName& name) {
 Result<void> SealedStore::seal_delta(const store::GuardedFrame& guarded, const Sealing& sealing, Batch& batch, Bytes& bytes) {
     const std::vector<std::uint8_t> change = encode_change(guarded, sealing.plan);
     const auto parts = static_cast<std::uint16_t>(change.size() / sealed::delta_part_bytes + 1);
-    if (parts > parts_max) return fail(ErrorCode::invalid_argument, "the batch is too large to be sealed; split it");
+    if (parts > change_parts_max) return fail(ErrorCode::invalid_argument, "the batch is too large to be sealed; split it");
     sealed::DeltaName name{sealing.shard, guarded.shard_seq, 0, 0};
     // A frame of a catalog has no number of its own: a creation is the first of its collection, a drop the last.
     const bool is_drop = guarded.frame->view.head.kind == codec::FrameKind::drop_collection;
@@ -71,19 +69,20 @@ Result<void> SealedStore::seal_delta(const store::GuardedFrame& guarded, const S
         return false;
     };
     while (is_used()) {
-        if (++name.attempt == attempts_max)
+        if (++name.attempt == change_attempts_max)
             return fail(ErrorCode::unavailable, "too many writes in a row came to nothing; reopen");
     }
+    const std::uint64_t stamp = options_.clock->wall_ms();
     DVESP_ASSIGN(crypto::AesCtrStream stream, fresh_stream());
     for (name.part = 0; name.part < parts; ++name.part) {
         const std::size_t first = std::size_t{name.part} * sealed::delta_part_bytes;
         const ByteView part = ByteView(change).subspan(first, std::min(sealed::delta_part_bytes, change.size() - first));
         std::vector<std::vector<std::uint8_t>> fragments;
-        DVESP_TRY(sealer.seal(name, plan, parts, part, stream, fragments));
+        DVESP_TRY(sealer.seal(name, plan, parts, stamp, part, stream, fragments));
         for (std::size_t device = 0; device < fragments.size(); ++device) {
             bytes.blobs.push_back(std::move(fragments[device]));
             batch[device].push_back(
-                {sealer.id_of(name, static_cast<std::uint8_t>(device + 1)), delta_kind, ByteView(bytes.blobs.back())});
+                {sealer.id_of(name, static_cast<std::uint8_t>(device + 1)), change_kind, ByteView(bytes.blobs.back())});
         }
     }
     return {};
@@ -94,63 +93,63 @@ std::uint64_t SealedStore::last_seq_of(std::uint32_t shard) const {
     return collection ? collection->last_shard_seq() : 0;
 }
 
-/// One part of one attempt; nothing when it is not there. @errors unavailable: it may be on devices that are not here
-Result<std::optional<SealedStore::DeltaPart>> SealedStore::read_part(const sealed::DeltaName& name) {
-    DVESP_ASSIGN(const crypto::Key32 key, delta_key(name));
-    sealed::DeltaSealer sealer(key, name_key_);
-    std::vector<std::vector<FragmentId>> ids(fleet_->size());
-    for (std::size_t device = 0; device < ids.size(); ++device) {
-        ids[device].push_back(sealer.id_of(name, static_cast<std::uint8_t>(device + 1)));
-    }
-    const auto present = fleet_->present();
-    const auto away = static_cast<std::size_t>(std::count(present.begin(), present.end(), false));
-    const Fleet::Answers answers = fleet_->get(ids, *options_.runner);
-    std::vector<sealed::DeltaShare> shares;
-    for (std::size_t device = 0; device < ids.size(); ++device) {
-        if (!answers[device].front()) continue;
-        auto share = sealer.open(name, static_cast<std::uint8_t>(device + 1), *answers[device].front());
-        if (share.ok()) shares.push_back(std::move(*share));
-    }
-    const std::size_t k = fleet_->record().plan.k;
-    if (shares.size() < k) {
-        const bool may_be_away = shares.empty() ? away >= k : away + shares.size() >= k;
-        if (may_be_away && away > 0) {
-            return fail(ErrorCode::unavailable, std::to_string(fleet_->size() - away) + " of " +
-                                                    std::to_string(fleet_->size()) +
-                                                    " devices are reachable, too few to bring the index back from them");
-        }
-        return std::optional<DeltaPart>();
-    }
-    shares.resize(k);
-    DeltaPart part;
-    part.parts = shares.front().parts;
-    DVESP_ASSIGN(part.payload, sealer.join(shares));
-    return std::optional(std::move(part));
-}
-
+/// Nothing when the devices know no such change that counts.
 Result<std::optional<crypto::SecretBytes>> SealedStore::read_delta(std::uint32_t shard, std::uint64_t seq) {
-    for (std::uint8_t attempt = 0; attempt < attempts_max; ++attempt) {
-        sealed::DeltaName name{shard, seq, attempt, 0};
-        DVESP_ASSIGN(auto first, read_part(name));
-        if (!first) continue;
-        if (first->parts == 1) return std::optional(std::move(first->payload));
-        crypto::SecretBytes whole(std::size_t{first->parts} * sealed::delta_part_bytes);
-        std::size_t size = 0;
-        bool is_whole = first->parts <= parts_max;
-        for (name.part = 0; is_whole && name.part < first->parts; ++name.part) {
-            DVESP_ASSIGN(auto part, read_part(name));
-            is_whole = part.has_value();
-            if (!is_whole) break;
-            std::copy_n(part->payload.bytes().begin(), part->payload.size(),
-                        whole.bytes().begin() + static_cast<std::ptrdiff_t>(size));
-            size += part->payload.size();
-        }
-        if (is_whole) return std::optional(crypto::SecretBytes::copy_of(std::as_const(whole).bytes().first(size)));
-    }
-    return std::optional<crypto::SecretBytes>();
+    DVESP_ASSIGN(const crypto::Key32 key, delta_key({shard, seq, 0, 0}));
+    sealed::DeltaSealer sealer(key, name_key_);
+    const bool is_taken_up = is_replaying_ && (seq != 0 || shard >= database_->next_shard());
+    DVESP_ASSIGN(auto found, ChangeShelf(*fleet_, *options_.runner, sealer).find(shard, seq, is_taken_up, false));
+    if (!found) return std::optional<crypto::SecretBytes>();
+    if (is_replaying_) read_devices_ = found->devices;
+    return std::optional(std::move(found->payload));
 }
 
-Result<void> SealedStore::replay_frame(std::uint32_t shard, ByteView body, std::uint32_t columns_crc) {
+/// Changes that devices which are here lack, as complete_rows does for fragments. Of a collection that is gone only its
+/// creation and its drop are read again, of a shredded one nothing else can be.
+/// @return whether no write that came to nothing, or whose outcome was not known, can show up any more: its fragments may go
+bool SealedStore::complete_changes(const std::vector<bool>& is_here) {
+    ChangeLists lists(fleet_->size());
+    options_.runner->run(fleet_->size(), [&](std::size_t device) {
+        if (!is_here[device]) return;
+        lists[device] = fleet_->list(device, change_kind);
+        std::sort(lists[device].begin(), lists[device].end());
+    });
+    const bool are_all_here = std::count(is_here.begin(), is_here.end(), false) == 0;
+    bool is_clean = true;
+    const auto with_shelf = [&](std::uint32_t shard, std::uint64_t seq, const auto& use) {
+        const auto key = seq == 0 ? Result<crypto::Key32>(index_key_.clone()) : delta_key({shard, seq, 0, 0});
+        if (!key.ok()) return;
+        sealed::DeltaSealer sealer(*key, name_key_);
+        use(ChangeShelf(*fleet_, *options_.runner, sealer));
+    };
+    const auto complete_one = [&](std::uint32_t shard, std::uint64_t seq) {
+        with_shelf(shard, seq, [&](ChangeShelf shelf) { shelf.complete(shard, seq, is_here, lists); });
+    };
+    const auto drop_one = [&](std::uint32_t shard, std::uint64_t seq) {
+        if (!are_all_here) return;
+        with_shelf(shard, seq, [&](ChangeShelf shelf) { is_clean = shelf.drop(shard, seq, lists) && is_clean; });
+    };
+    for (std::uint32_t shard = 1; shard < database_->next_shard(); ++shard) {
+        complete_one(shard, 0);
+        if (database_->collection_of(shard) == nullptr) {
+            complete_one(shard, drop_seq);
+        } else if (!is_shredded(shard)) {
+            const std::uint64_t last = last_seq_of(shard);
+            for (std::uint64_t seq = 1; seq <= last; ++seq) complete_one(shard, seq);
+            drop_one(shard, last + 1);
+            drop_one(shard, drop_seq);
+        }
+    }
+    drop_one(database_->next_shard(), 0);
+    const FleetRecord& fleet = fleet_->record();
+    const std::scoped_lock lock(mutex_);
+    if (are_all_here && is_clean) has_unknown_ = false;
+    // With w = k devices that cannot be asked are too few to keep a change that counts.
+    return (fleet.needed == fleet.plan.k && !has_unknown_) || (are_all_here && is_clean);
+}
+
+/// @return false: it came to nothing, for a record of it is on too few devices
+Result<bool> SealedStore::replay_frame(std::uint32_t shard, ByteView body, std::uint32_t columns_crc) {
     AlignedBuffer buffer(codec::envelope_bytes + body.size());
     std::memcpy(buffer.data() + codec::envelope_bytes, body.data(), body.size());
     DVESP_ASSIGN(const codec::FrameView view, codec::adopt_body(buffer.bytes(), columns_crc));
@@ -170,7 +169,7 @@ Result<void> SealedStore::replay_frame(std::uint32_t shard, ByteView body, std::
         request.has_ids = true;
         request.key = &key;
         DVESP_TRY(database_->remove(request));
-        return {};
+        return true;
     }
     store::WriteRequest request;
     request.collection = collection->name();
@@ -181,20 +180,68 @@ Result<void> SealedStore::replay_frame(std::uint32_t shard, ByteView body, std::
     request.ids = ids;
     request.metadata = metadata;
     request.key = &key;
-    DVESP_TRY(database_->write(request));
+    is_unreadable_ = false;
+    const auto written = database_->write(request);
+    if (!written.ok() && is_unreadable_) return false;
+    if (!written.ok()) return written.error();
+    return true;
+}
+
+/// A change of rows counts when each of them does: where records lie on some of the devices, a process that died may have
+/// left the change on enough of them, and a record on too few. Seen only while the change is on few devices itself.
+/// One that has a later one behind it was acknowledged; its fragments may be gone, for others replaced them.
+Result<void> SealedStore::check_replayed(std::span<const store::GuardedFrame> frames) {
+    if (replayed_.has_later) return {};
+    for (const store::GuardedFrame& guarded : frames) {
+        const codec::FrameView& view = guarded.frame->view;
+        if (view.head.kind != codec::FrameKind::put) continue;
+        DVESP_ASSIGN(const auto sealing, sealing_of(view.head.shard));
+        if (replayed_.devices + sealing->plan.n >= fleet_->size() + sealing->plan.k) continue;  // k of any n have it
+        const std::vector<bool> is_here = fleet_->present();
+        const sealed::RecordSealer sealer(sealing->data_key, name_key_);
+        for (std::uint32_t row = 0; row < view.head.count; ++row) {
+            sealed::RecordName name{sealing->name, view.id(row), view.version(row), {}};
+            std::memcpy(name.salt.data(), guarded.frame->leaves()[row].data(), name.salt.size());
+            const auto holding = holders(sealer, *sealing, name);
+            std::size_t has_it = 0, away = 0;
+            for (std::size_t at = 0; at < holding.size(); ++at) {
+                const FragmentId id = sealer.id_of(name, static_cast<std::uint8_t>(at + 1));
+                away += is_here[holding[at]] ? 0 : 1;
+                has_it += fleet_->contains(holding[at], id) ? 1 : 0;
+            }
+            if (has_it >= sealing->plan.k) continue;
+            is_unreadable_ = has_it + away < sealing->plan.k;
+            return fail(ErrorCode::unavailable, "a record of a change of the index is on too few of the devices that are here");
+        }
+    }
     return {};
+}
+
+/// What is taken up is brought to as many devices as a change needs: whoever opens next, without the log, must find it.
+Result<void> SealedStore::settle_replayed() {
+    if (replayed_.devices >= fleet_->record().needed) return {};
+    DVESP_ASSIGN(const crypto::Key32 key, delta_key({replayed_.shard, replayed_.seq, 0, 0}));
+    sealed::DeltaSealer sealer(key, name_key_);
+    DVESP_ASSIGN(const auto found,
+                 ChangeShelf(*fleet_, *options_.runner, sealer).find(replayed_.shard, replayed_.seq, true, true));
+    if (found) return {};
+    return fail(ErrorCode::unavailable, "a change of the index went away while it was read; open again");
 }
 
 /// @return false: the devices know no such change
 Result<bool> SealedStore::take_delta(std::uint32_t shard, std::uint64_t seq) {
     DVESP_ASSIGN(const auto change, read_delta(shard, seq));
     if (!change) return false;
+    replayed_ = {shard, seq, read_devices_, false};
     codec::Reader in(change->bytes());
     const auto kind = static_cast<Change>(in.number<std::uint8_t>());
     if (kind == Change::frame) {
         const auto crc = in.number<std::uint32_t>();
-        DVESP_TRY(replay_frame(shard, in.view(in.left()), crc));
-        return true;
+        if (replayed_.devices < fleet_->size()) {
+            DVESP_ASSIGN(const auto later, read_delta(shard, seq + 1));
+            replayed_.has_later = later.has_value();
+        }
+        return replay_frame(shard, in.view(in.left()), crc);
     }
     if (kind == Change::drop) {
         DVESP_TRY(database_->drop_collection(in.text(codec::collection_name_bytes_max)));
@@ -255,6 +302,7 @@ Result<void> SealedStore::attach(store::Database& database) {
     const auto taken = take();
     is_replaying_ = false;
     DVESP_TRY(taken);
+    is_attached_ = true;
     return complete();
 }
 

@@ -1,7 +1,5 @@
 /// node/sealed_keys.cpp - who unlocks a sealed store: secrets added, removed and replaced; collections shredded.
 /// Design: docs/decisions/017; bytes: docs/formats/keys.md.
-#include <algorithm>
-
 #include "codec/byte_io.hpp"
 #include "node/audit_log.hpp"
 #include "node/port_random.hpp"
@@ -25,13 +23,7 @@ Result<void> SealedStore::lock_index() {
 }
 
 Result<void> SealedStore::check_can_spread() {
-    const std::vector<bool> present = fleet_->present();
-    const auto here = static_cast<std::size_t>(std::count(present.begin(), present.end(), true));
-    const std::size_t k = fleet_->record().plan.k;
-    if (here >= k) return {};
-    return fail(ErrorCode::unavailable, std::to_string(here) + " of " + std::to_string(present.size()) +
-                                            " devices are reachable, " + std::to_string(k) +
-                                            " are needed to change keys; nothing was written; connect more of them");
+    return check_here(fleet_->record().needed, "change keys; nothing was written; connect more of them");
 }
 
 /// The change stands once it is spread, whatever becomes of its entry.

@@ -78,6 +78,16 @@ std::vector<std::uint8_t> share_bound_to(const FleetRecord& record, std::size_t 
     return std::move(out.bytes());
 }
 
+WrappedShare wrap_share(const FleetRecord& record, std::size_t device, const crypto::Key32& by, ByteView share,
+                        PortRandom& random) {
+    WrappedShare wrapped;
+    wrapped.key_id = record.file_key_id;
+    random.fill(wrapped.nonce);
+    crypto::Aes256Gcm gcm;
+    gcm.seal(by, wrapped.nonce, share_bound_to(record, device), share, wrapped.cipher, wrapped.tag);
+    return wrapped;
+}
+
 Error too_few(std::size_t here, std::size_t devices, std::size_t needed) {
     return fail(ErrorCode::unavailable, std::to_string(here) + " of " + std::to_string(devices) + " devices are reachable, " +
                                             std::to_string(needed) + " are needed; connect more of them and try again");
@@ -165,6 +175,7 @@ Result<void> SealedStore::create(ports::Files& files) {
     FleetRecord record;
     DVESP_ASSIGN(record.plan, options_.plan ? Result<sealed::Plan>(*options_.plan) : sealed::choose_plan(devices));
     DVESP_TRY(sealed::check_plan(record.plan, devices));
+    record.needed = static_cast<std::uint8_t>(sealed::changes_needed(devices, record.plan.k));
     PortRandom random(*options_.random);
     DVESP_ASSIGN(keys_, sealed::KeyTable::create(options_.secret, random));
     for (const char* name : {"names", "index", "share-wrap", "audit"}) DVESP_TRY(keys_->need(name, random));
@@ -331,8 +342,8 @@ Result<void> SealedStore::adopt(ports::Files& files) {
     fleet_ = make_fleet(record);
     const auto present = fleet_->present();
     const auto here = static_cast<std::size_t>(std::count(present.begin(), present.end(), true));
-    if (here < record.plan.k) {
-        const Error error = too_few(here, fleet_->size(), record.plan.k);
+    if (here < record.needed) {
+        const Error error = too_few(here, fleet_->size(), record.needed);
         return fail(error.code, error.message + " (" + fleet_->why_away() + ")");
     }
     DVESP_TRY(share_file_key());
@@ -351,21 +362,34 @@ Result<void> SealedStore::share_file_key() {
     const std::vector<std::uint8_t> fleet_bytes = encode_fleet(record);
     std::size_t put = 0;
     for (std::size_t device = 0; device < shares.size(); ++device) {
-        WrappedShare wrapped;
-        wrapped.key_id = record.file_key_id;
-        random.fill(wrapped.nonce);
-        crypto::Aes256Gcm gcm;
-        gcm.seal(by, wrapped.nonce, share_bound_to(record, device), shares[device], wrapped.cipher, wrapped.tag);
+        const WrappedShare wrapped = wrap_share(record, device, by, shares[device], random);
         crypto::wipe(shares[device]);
         const bool is_put = fleet_->put_record(device, share_record, encode_share(wrapped)).ok() &&
                             fleet_->put_record(device, fleet_record, fleet_bytes).ok();
         put += is_put ? 1 : 0;
     }
-    if (put < record.plan.k) return too_few(put, fleet_->size(), record.plan.k);
+    if (put < record.needed) return too_few(put, fleet_->size(), record.needed);
     return {};
 }
 
+/// Shares that give the file key, of k devices, and the key.
+struct SealedStore::KeyShares {
+    std::vector<std::uint8_t> xs;
+    std::vector<crypto::Key32> shares;
+    crypto::Key32 key;
+    [[nodiscard]] std::vector<ByteView> views() const {
+        std::vector<ByteView> out;
+        for (const crypto::Key32& share : shares) out.push_back(share.bytes());
+        return out;
+    }
+};
+
 Result<crypto::Key32> SealedStore::collect_file_key() {
+    DVESP_ASSIGN(KeyShares found, collect_shares());
+    return std::move(found.key);
+}
+
+Result<SealedStore::KeyShares> SealedStore::collect_shares() {
     const FleetRecord& record = fleet_->record();
     DVESP_ASSIGN(const crypto::Key32 by, keys_->key("share-wrap"));
     std::vector<std::uint8_t> xs;
@@ -383,20 +407,19 @@ Result<crypto::Key32> SealedStore::collect_file_key() {
     }
     const std::size_t k = record.plan.k;
     if (shares.size() < k) return too_few(shares.size(), fleet_->size(), k);
-    crypto::Key32 key;
+    KeyShares found;
     const bool is_found = any_choice(shares.size(), k, [&](const std::vector<std::uint8_t>& is_chosen) {
-        std::vector<std::uint8_t> chosen_xs;
-        std::vector<ByteView> views;
+        found = KeyShares();
         for (std::size_t at = 0; at < shares.size(); ++at) {
             if (is_chosen[at] == 0) continue;
-            chosen_xs.push_back(xs[at]);
-            views.push_back(std::as_const(shares[at]).bytes());
+            found.xs.push_back(xs[at]);
+            found.shares.push_back(shares[at].clone());
         }
-        if (!crypto::combine(chosen_xs, views, key.bytes()).ok()) return false;
-        return crypto::equal(check_of(key), record.file_key_check);
+        if (!crypto::combine(found.xs, found.views(), found.key.bytes()).ok()) return false;
+        return crypto::equal(check_of(found.key), record.file_key_check);
     });
     if (!is_found) return fail(ErrorCode::integrity, "the devices' shares of the index key do not belong together");
-    return key;
+    return found;
 }
 
 /// The keys and the list of devices, here and on every device that is here. The others get them when they are back.
@@ -407,22 +430,42 @@ Result<void> SealedStore::save_keys() {
     for (std::size_t device = 0; device < fleet_->size(); ++device) {
         put += fleet_->put_record(device, keys_record, key_bytes).ok() ? 1 : 0;
     }
-    if (put < fleet_->record().plan.k) return too_few(put, fleet_->size(), fleet_->record().plan.k);
+    if (put < fleet_->record().needed) return too_few(put, fleet_->size(), fleet_->record().needed);
     const auto files = options_.files_at(options_.path);
     DVESP_TRY(write_whole(*files, fleet_path, fleet_bytes));
     return write_whole(*files, keys_path, key_bytes);
 }
 
-/// A device that was away has an older table of keys, or a share of a key that is no more.
+/// A device that was away has an older table of keys, or a share of a key that is no more, or none.
 void SealedStore::refresh_records() {
     const std::vector<std::uint8_t> key_bytes = keys_->encode();
+    const std::vector<bool> is_here = fleet_->present();
     for (std::size_t device = 0; device < fleet_->size(); ++device) {
+        if (!is_here[device]) continue;
         const auto known = fleet_->record(device, keys_record);
-        if (known && *known != key_bytes) static_cast<void>(fleet_->put_record(device, keys_record, key_bytes).ok());
+        if (!known || *known != key_bytes) static_cast<void>(fleet_->put_record(device, keys_record, key_bytes).ok());
+        const auto share = fleet_->record(device, share_record);
+        const auto wrapped = share ? parse_share(*share) : std::nullopt;
+        if (!wrapped || wrapped->key_id != fleet_->record().file_key_id) refresh_share(device);
     }
     const auto files = options_.files_at(options_.path);  // may be an older copy than the devices'
     const auto here = read_whole(*files, keys_path);
     if (here.ok() && *here != key_bytes) static_cast<void>(write_whole(*files, keys_path, key_bytes).ok());
+}
+
+/// The device's share of the file key again, from those of k others: the same polynomial, so that all go together.
+void SealedStore::refresh_share(std::size_t device) {
+    const auto found = collect_shares();
+    PortRandom random(*options_.random);
+    const auto by = keys_->key("share-wrap");
+    if (!found.ok() || !by.ok()) return;  // a later time, when more devices are here
+    crypto::Key32 share;
+    const auto x = static_cast<std::uint8_t>(device + 1);
+    if (!crypto::share_again(found->xs, found->views(), x, share.bytes()).ok()) return;
+    const FleetRecord& record = fleet_->record();
+    const bool is_known = fleet_->put_record(device, fleet_record, encode_fleet(record)).ok();
+    const WrappedShare wrapped = wrap_share(record, device, *by, std::as_const(share).bytes(), random);
+    if (is_known) static_cast<void>(fleet_->put_record(device, share_record, encode_share(wrapped)).ok());
 }
 
 /// The directory first: from then on the new table counts, and whoever opens brings it to the devices.

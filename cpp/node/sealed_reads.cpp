@@ -23,14 +23,17 @@ Result<SealedStore::Row> SealedStore::row_of(const store::Location& location) {
     return row;
 }
 
-Result<void> SealedStore::check_reachable() {
+/// @param what_for  ends the sentence, with what to do
+Result<void> SealedStore::check_here(std::size_t needed, const char* what_for) {
     const std::vector<bool> present = fleet_->present();
     const auto here = static_cast<std::size_t>(std::count(present.begin(), present.end(), true));
-    const std::size_t k = fleet_->record().plan.k;
-    if (here >= k) return {};
+    if (here >= needed) return {};
     return fail(ErrorCode::unavailable, std::to_string(here) + " of " + std::to_string(present.size()) +
-                                            " devices are reachable, " + std::to_string(k) +
-                                            " are needed to read; connect more of them and try again");
+                                            " devices are reachable, " + std::to_string(needed) + " are needed to " + what_for);
+}
+
+Result<void> SealedStore::check_reachable() {
+    return check_here(fleet_->record().plan.k, "read; connect more of them and try again");
 }
 
 /// Where the fragments of some rows are, and who of their holders has answered.
@@ -247,12 +250,16 @@ Result<void> SealedStore::complete_rows(const Sealing& sealing, std::span<const 
             batch[device].push_back({sealer.id_of(name, index), fragment_kind, ByteView(bytes.blobs.back())});
         }
     }
-    static_cast<void>(fleet_->put(batch, *options_.runner));
+    const std::vector<bool> has_it = fleet_->put(batch, *options_.runner);
+    for (std::size_t device = 0; device < has_it.size(); ++device) {
+        inventory.is_short = inventory.is_short || (!batch[device].empty() && !has_it[device]);
+    }
     return {};
 }
 
 Result<void> SealedStore::complete() {
     const std::scoped_lock completing(completing_);
+    if (!is_attached_) return {};
     remove_forgotten(true);
     static_cast<void>(fleet_->present());
     const bool has_returned = fleet_->take_returned();
@@ -261,6 +268,7 @@ Result<void> SealedStore::complete() {
         if (!is_incomplete_ && !has_returned) return {};
     }
     refresh_records();
+    const bool may_collect = complete_changes(fleet_->present());
     Inventory inventory = take_inventory();
     for (const std::string& collection_name : database_->collection_names()) {
         DVESP_ASSIGN(const auto collection, database_->collection(collection_name));
@@ -281,9 +289,9 @@ Result<void> SealedStore::complete() {
         std::sort(needed.begin(), needed.end());
         std::set_difference(here.begin(), here.end(), needed.begin(), needed.end(), std::back_inserter(orphans[device]));
     }
-    fleet_->remove(orphans, *options_.runner);
+    if (may_collect) fleet_->remove(orphans, *options_.runner);
     const std::scoped_lock lock(mutex_);
-    is_incomplete_ = std::count(inventory.present.begin(), inventory.present.end(), false) > 0;
+    is_incomplete_ = inventory.is_short || std::count(inventory.present.begin(), inventory.present.end(), false) > 0;
     return {};
 }
 
@@ -310,6 +318,10 @@ Result<SealedReport> SealedStore::report(const std::string& name) {
     DVESP_ASSIGN(const auto sealing, sealing_of(collection->shard()));
     SealedReport out;
     out.promise = sealed::retrievability(static_cast<std::uint32_t>(fleet_->size()), sealing->plan);
+    // Records are of use to who opens the store: no more devices may be away than its index bears.
+    const FleetRecord& fleet = fleet_->record();
+    const auto index_losses = std::min<std::size_t>(fleet.needed - 1U, fleet_->size() - fleet.plan.k);
+    out.promise.guaranteed_losses = std::min(out.promise.guaranteed_losses, static_cast<std::uint32_t>(index_losses));
     const std::vector<bool> present = fleet_->present();
     out.reachable = static_cast<std::uint32_t>(std::count(present.begin(), present.end(), true));
     out.fragments_least = sealing->plan.n;

@@ -131,6 +131,7 @@ class SealedStore final : public store::CommitGuard {
 
     Result<void> before_append(std::span<store::GuardedFrame> frames) override;
     void after_append(std::span<const store::GuardedFrame> frames, bool is_written) override;
+    void after_apply() override;
 
   private:
     /// Everything a collection's records are sealed with.
@@ -167,6 +168,9 @@ class SealedStore final : public store::CommitGuard {
     Result<void> save_keys();
     Result<void> place_devices(FleetRecord& record) const;
     void refresh_records();
+    void refresh_share(std::size_t device);
+    struct KeyShares;
+    Result<KeyShares> collect_shares();
     [[nodiscard]] Result<sealed::KeyTable> unlock(const sealed::KeyCopies& copies) const;
     Result<void> bring_back_without_shredded(ports::Files& files);
     Result<void> remove_index();
@@ -177,6 +181,7 @@ class SealedStore final : public store::CommitGuard {
     // ---- sealed_keys.cpp
     Result<void> lock_index();
     Result<void> check_can_spread();
+    Result<void> check_here(std::size_t needed, const char* what_for);
     static Error shredded(const std::string& collection);
     [[nodiscard]] bool is_shredded(std::uint32_t shard) const { return !keys_->has(data_key_name(shard)); }
     static std::string data_key_name(std::uint32_t shard) { return "data/" + std::to_string(shard); }
@@ -187,13 +192,11 @@ class SealedStore final : public store::CommitGuard {
 
     // ---- sealed_deltas.cpp
     Result<void> seal_delta(const store::GuardedFrame& frame, const Sealing& sealing, Batch& batch, Bytes& bytes);
-    struct DeltaPart {
-        crypto::SecretBytes payload;
-        std::uint16_t parts = 1;
-    };
-    Result<std::optional<DeltaPart>> read_part(const sealed::DeltaName& name);
     Result<std::optional<crypto::SecretBytes>> read_delta(std::uint32_t shard, std::uint64_t seq);
-    Result<void> replay_frame(std::uint32_t shard, ByteView body, std::uint32_t columns_crc);
+    bool complete_changes(const std::vector<bool>& is_here);
+    Result<bool> replay_frame(std::uint32_t shard, ByteView body, std::uint32_t columns_crc);
+    Result<void> check_replayed(std::span<const store::GuardedFrame> frames);
+    Result<void> settle_replayed();
     [[nodiscard]] std::uint64_t last_seq_of(std::uint32_t shard) const;
     Result<bool> take_delta(std::uint32_t shard, std::uint64_t seq);
     Result<bool> take_drop(std::uint32_t shard);
@@ -228,6 +231,7 @@ class SealedStore final : public store::CommitGuard {
     struct Inventory {
         std::vector<bool> present;
         std::vector<std::vector<FragmentId>> here, needed;
+        bool is_short = false;  ///< a device that is here did not take what it lacks
         [[nodiscard]] bool has(std::size_t device, const FragmentId& id) const {
             return std::binary_search(here[device].begin(), here[device].end(), id);
         }
@@ -256,12 +260,24 @@ class SealedStore final : public store::CommitGuard {
     std::vector<std::string> device_keys_;  ///< ids of the devices, for placement
     store::Database* database_ = nullptr;
     bool is_replaying_ = false;
-    std::mutex mutex_;  ///< guards what follows
+    struct Replayed {
+        std::uint32_t shard = 0;
+        std::uint64_t seq = 0;
+        std::size_t devices = 0;  ///< that had it
+        bool has_later = false;
+    };
+    Replayed replayed_;             ///< the change that is replayed
+    std::size_t read_devices_ = 0;  ///< that had the change read last
+    bool is_unreadable_ = false;    ///< why a replayed change was refused
+    bool is_attached_ = false;      ///< the database has all changes that count: what no row needs may go
+    std::mutex mutex_;              ///< guards what follows
     std::map<std::uint32_t, std::shared_ptr<const Sealing>> sealings_;
     std::map<std::string, sealed::Plan> wanted_plans_;
     bool is_incomplete_ = false;
+    bool has_unknown_ = false;           ///< a write of unknown outcome may be on the devices: its fragments stay
     std::multiset<std::uint64_t> pins_;  ///< the epochs in which they were made
     std::uint64_t epoch_ = 0;            ///< counts groups of frames
+    bool is_writing_ = false;            ///< the committing thread holds the next
     std::mutex completing_;              ///< one completion at a time, none beside a write; guards what follows
     std::vector<std::vector<FragmentId>> undo_;
     /// Fragments of rows that a group replaced.

@@ -106,13 +106,22 @@ Result<void> SealedStore::seal_rows(const store::GuardedFrame& guarded, const Se
 Result<void> SealedStore::before_append(std::span<store::GuardedFrame> frames) {
     if (is_replaying_) {  // the devices have it: it came from them
         for (store::GuardedFrame& guarded : frames) guarded.copies = static_cast<std::uint32_t>(fleet_->size());
-        return {};
+        DVESP_TRY(check_replayed(frames));
+        return settle_replayed();
     }
     DVESP_TRY(audit_->check_room());
     completing_.lock();
     auto put = put_group(frames);
+    is_writing_ = put.ok();
     if (!put.ok()) completing_.unlock();
     return put;
+}
+
+/// Not before: to a completion, fragments of rows that nobody can see yet are needed by none.
+void SealedStore::after_apply() {
+    if (!is_writing_) return;
+    is_writing_ = false;
+    completing_.unlock();
 }
 
 Result<void> SealedStore::put_group(std::span<store::GuardedFrame> frames) {
@@ -131,13 +140,14 @@ Result<void> SealedStore::put_group(std::span<store::GuardedFrame> frames) {
         if (head.kind == codec::FrameKind::put) DVESP_TRY(seal_rows(frames[at], *sealing, batch, bytes, held_by[at]));
         DVESP_TRY(seal_delta(frames[at], *sealing, batch, bytes));
     }
-    const std::vector<bool> has_it = fleet_->put(batch, *options_.runner);
+    Fleet::Marks may_have;
+    const std::vector<bool> has_it = fleet_->put(batch, *options_.runner, &may_have);
     const auto devices = static_cast<std::uint32_t>(std::count(has_it.begin(), has_it.end(), true));
     undo_.assign(fleet_->size(), {});
     for (std::size_t device = 0; device < batch.size(); ++device) {
         for (const VaultItem& item : batch[device]) undo_[device].push_back(item.id);
     }
-    bool is_enough = devices >= fleet_->record().plan.k;
+    bool is_enough = devices >= fleet_->record().needed;
     for (std::size_t at = 0; at < frames.size(); ++at) {
         frames[at].copies = devices;
         for (const auto& holders : held_by[at]) {
@@ -152,10 +162,19 @@ Result<void> SealedStore::put_group(std::span<store::GuardedFrame> frames) {
         is_incomplete_ = true;
     }
     if (is_enough) return {};
-    fleet_->remove(undo_, *options_.runner);
-    return fail(ErrorCode::unavailable, std::to_string(devices) + " of " + std::to_string(fleet_->size()) +
-                                            " devices took the write, too few to read it back; nothing is stored; connect more "
-                                            "devices and try again");
+    const Fleet::Marks undone = fleet_->remove(undo_, *options_.runner);
+    std::size_t left = 0;
+    for (std::size_t device = 0; device < undone.size(); ++device) left += may_have[device] != 0 && undone[device] == 0 ? 1 : 0;
+    const std::string took =
+        std::to_string(devices) + " of " + std::to_string(fleet_->size()) + " devices took the write, too few to read it back";
+    if (left >= fleet_->record().plan.k) {  // who opens the store next may find it whole
+        const std::scoped_lock lock(mutex_);
+        has_unknown_ = true;
+        return fail(ErrorCode::timeout,
+                    took + ", and " + std::to_string(left) +
+                        " may keep it: whether it is stored is not known; connect more devices and try again");
+    }
+    return fail(ErrorCode::unavailable, took + "; nothing is stored; connect more devices and try again");
 }
 
 void SealedStore::after_append(std::span<const store::GuardedFrame> frames, bool is_written) {
@@ -173,7 +192,6 @@ void SealedStore::after_append(std::span<const store::GuardedFrame> frames, bool
         fleet_->remove(undo_, *options_.runner);
     }
     undo_.clear();
-    completing_.unlock();
 }
 
 /// The fragments of rows that a frame replaced or removed: a row's parent is the salt of the one before it.

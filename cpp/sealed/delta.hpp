@@ -28,9 +28,13 @@ struct DeltaShare {
     Plan plan;
     std::uint16_t parts = 1;
     std::uint64_t payload_bytes = 0;
+    std::uint64_t stamp = 0;  ///< when it was written, ms; later writes of the name count. Older stores: 0
     RecordSalt salt{};
     std::vector<std::uint8_t> share;
 };
+
+/// Whether two shares are of one write.
+[[nodiscard]] bool same_write(const DeltaShare& a, const DeltaShare& b) noexcept;
 
 /// @threads one
 class DeltaSealer {
@@ -40,15 +44,20 @@ class DeltaSealer {
 
     [[nodiscard]] FragmentId id_of(const DeltaName& name, std::uint8_t index) const;
 
+    /// Writes n fragments, fragments[i] for index i + 1.
     /// @param payload at most delta_part_bytes   @param coefficients fresh; the payload's key and salt are drawn from it too
-    Result<void> seal(const DeltaName& name, const Plan& plan, std::uint16_t parts, ByteView payload,
+    /// @param stamp Unix ms    @errors invalid_argument: the payload is too long
+    Result<void> seal(const DeltaName& name, const Plan& plan, std::uint16_t parts, std::uint64_t stamp, ByteView payload,
                       crypto::AesCtrStream& coefficients, std::vector<std::vector<std::uint8_t>>& fragments);
     /// @param bytes untrusted  @errors integrity
     Result<DeltaShare> open(const DeltaName& name, std::uint8_t index, ByteView bytes);
     /// @param shares exactly k of one payload, with different indexes  @errors integrity
     Result<crypto::SecretBytes> join(const std::vector<DeltaShare>& shares);
+    /// Fragment `index` again, byte for byte. @param shares exactly k of one payload    @errors integrity
+    Result<std::vector<std::uint8_t>> remake(const DeltaName& name, std::uint8_t index, const std::vector<DeltaShare>& shares);
 
   private:
+    std::vector<std::uint8_t> write_fragment(const DeltaName& name, const DeltaShare& share);
     [[nodiscard]] crypto::Key32 key_of(const DeltaName& name, const RecordSalt& salt, std::uint8_t index) const;
 
     crypto::HmacKey index_key_;

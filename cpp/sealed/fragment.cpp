@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "codec/byte_io.hpp"
-#include "crypto/field.hpp"
 #include "crypto/sharing.hpp"
 #include "crypto/ssms.hpp"
 
@@ -183,24 +182,9 @@ Result<std::vector<std::uint8_t>> RecordSealer::remake(const RecordName& name, c
                                                        std::span<const std::uint8_t> xs,
                                                        const std::vector<std::vector<std::uint8_t>>& shares) {
     if (xs.size() != plan.k || shares.size() != plan.k) return fail(ErrorCode::invalid_argument, "exactly k shares are needed");
-    // Lagrange's polynomials at x = index, which are public: the same share as at first.
-    std::vector<std::uint8_t> weights;
-    for (const std::uint8_t own : xs) {
-        std::uint8_t above = 1, below = 1;
-        for (const std::uint8_t other : xs) {
-            if (other == own) continue;
-            above = crypto::field_product(above, static_cast<std::uint8_t>(index ^ other));
-            below = crypto::field_product(below, static_cast<std::uint8_t>(own ^ other));
-        }
-        weights.push_back(crypto::field_product(above, crypto::field_inverse(below)));
-    }
-    std::vector<const std::uint8_t*> ins;
-    for (const auto& share : shares) {
-        if (share.size() != shares.front().size()) return not_it("the shares have different lengths");
-        ins.push_back(share.data());
-    }
+    const std::vector<ByteView> views(shares.begin(), shares.end());
     std::vector<std::uint8_t> share(shares.front().size());
-    crypto::best_sharing().weighted_sum(weights.data(), ins.size(), ins.data(), share.data(), share.size());
+    if (!crypto::share_again(xs, views, index, share).ok()) return not_it("the shares have different lengths");
     payload_bytes_ = static_cast<std::uint32_t>(share.size());
     std::vector<std::uint8_t> out;
     write_fragment(name, plan, Mode::shamir, index, share, commitment(name), out);

@@ -49,6 +49,11 @@ Result<Plan> choose_plan(std::uint32_t devices) {
     return plan_of(k_usual, fragments_max);
 }
 
+std::uint32_t changes_needed(std::uint32_t devices, std::uint32_t k) noexcept {
+    if (devices <= small_fleet_devices_max) return k;
+    return std::max(k, devices - absent_of(devices));
+}
+
 Result<void> check_plan(const Plan& plan, std::uint32_t devices) {
     const std::string text = "(" + std::to_string(plan.k) + ", " + std::to_string(plan.n) + ")";
     if (plan.k < 2 || plan.k > plan.n) {

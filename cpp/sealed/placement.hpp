@@ -31,6 +31,12 @@ inline constexpr std::uint32_t fragments_max = 21;
 /// @errors invalid_argument: 2 <= k <= n <= devices does not hold
 [[nodiscard]] Result<void> check_plan(const Plan& plan, std::uint32_t devices);
 
+/// On how many devices a change of the index must be before it counts: k in fleets of 2 to 7; in larger ones all but those
+/// that may be away, so that 40 % absent can hide neither that there is a change nor what it says. Arithmetic: decision 021.
+/// @param devices 2..255  @param k how many shares give a change
+[[nodiscard]] std::uint32_t changes_needed(std::uint32_t devices, std::uint32_t k) noexcept;
+inline constexpr std::uint32_t small_fleet_devices_max = 7;
+
 /// Who holds the fragments of a record: the n devices with the highest hash, fragment i at the i-th. The same for the same
 /// devices whatever their order; a device that comes or goes moves only what it wins or had.
 /// @param key   names the record: unguessable, so that placement says nothing  @return n positions in `devices`

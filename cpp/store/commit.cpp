@@ -126,6 +126,7 @@ void Database::commit_operations(std::vector<Pending*>& group) {
         }
         ++log_seq;
     }
+    if (options_.guard != nullptr) options_.guard->after_apply();
     append_count_.fetch_add(1, std::memory_order_relaxed);
     schedule_marker();
     maintenance_->wake();

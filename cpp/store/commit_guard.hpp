@@ -23,6 +23,8 @@ class CommitGuard {
     virtual Result<void> before_append(std::span<GuardedFrame> frames) = 0;
     /// They are durable. `is_written` false: the log refused them, and they do not exist.
     virtual void after_append(std::span<const GuardedFrame> frames, bool is_written) = 0;
+    /// Readers see them now. Ends every group, also one that was refused.
+    virtual void after_apply() = 0;
 };
 
 }  // namespace dvesp::store

@@ -18,8 +18,7 @@ from .store import VectorStore
 
 __all__ = ["add_commands"]
 
-DEVICES, DEVICES_MIN = 5, 5
-DEVICES_MAX = 7  # with k or more of a larger fleet away a store does not open: its index may lack what only they have
+DEVICES, DEVICES_MIN, DEVICES_MAX = 5, 5, 100
 COLLECTION, DIMENSION = "notes", 384
 NOTES = ("the door code changes on Monday", "the budget is approved", "ship the second batch by train")
 

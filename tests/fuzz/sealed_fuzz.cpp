@@ -31,7 +31,7 @@ struct Genuine {
         sealed::RecordSealer sealer{crypto::Key32(), crypto::Key32()};
         require(sealer.seal(record, plan, sealed::Mode::shamir, vector, metadata, stream, fragments).ok());
         sealed::DeltaSealer deltas_sealer{crypto::Key32(), crypto::Key32()};
-        require(deltas_sealer.seal(delta, plan, 1, metadata, stream, deltas).ok());
+        require(deltas_sealer.seal(delta, plan, 1, 77, metadata, stream, deltas).ok());
     }
 };
 

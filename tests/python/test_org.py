@@ -33,13 +33,16 @@ def test_quickstart_leaves_a_store_that_its_own_lines_of_python_open(
             assert b"budget" not in file.read_bytes() and b"note-2" not in file.read_bytes()
 
 
-def test_quickstart_takes_more_devices_and_says_what_it_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("devices", [7, 8, 12, 30])
+def test_quickstart_takes_more_devices_and_says_what_it_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], devices: int
+) -> None:
     place = tmp_path / "fleet"
-    assert cli.main(["org", "quickstart", str(place), "--organisation", "Acme", "--devices", "7"]) == 0
+    assert cli.main(["org", "quickstart", str(place), "--organisation", "Acme", "--devices", str(devices)]) == 0
     printed = capsys.readouterr()
     assert "still found and read" in printed.err and "know nothing" in printed.err and "verified" in printed.err
     assert printed.out.startswith("from dvesp import Keyring, VectorStore\n")
-    assert len(list((place / "devices").iterdir())) == 7
+    assert len(list((place / "devices").iterdir())) == devices
 
 
 def test_quickstart_refuses_what_is_there_and_too_few_devices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,4 +51,4 @@ def test_quickstart_refuses_what_is_there_and_too_few_devices(tmp_path: Path, ca
     assert "not empty" in capsys.readouterr().err and (tmp_path / "file").read_text(encoding="utf-8") == "mine"
     assert cli.main(["org", "quickstart", str(tmp_path / "new"), "--organisation", "Acme", "--devices", "4"]) == 2
     assert "--devices is 4" in capsys.readouterr().err and not (tmp_path / "new").exists()
-    assert cli.main(["org", "quickstart", str(tmp_path / "new"), "--organisation", "Acme", "--devices", "8"]) == 2
+    assert cli.main(["org", "quickstart", str(tmp_path / "new"), "--organisation", "Acme", "--devices", "101"]) == 2

@@ -213,6 +213,55 @@ MUTANTS = [
         "",
         ("sim_flips",),
     ),
+    Mutant(
+        "takes a change of the index for none while devices that may have it are away",
+        "node/change_shelf.cpp",
+        "if (group.shares.size() + group.unsure < needed_) return Verdict::never;",
+        "if (group.shares.size() < needed_) return Verdict::never;",
+        ("sim_devices",),
+    ),
+    Mutant(
+        "lets k devices decide about changes of the index in large fleets",
+        "sealed/placement.cpp",
+        "if (devices <= small_fleet_devices_max) return k;",
+        "if (devices <= 255) return k;",
+        ("sim_devices",),
+    ),
+    Mutant(
+        "acknowledges what too few devices took",
+        "node/sealed_writes.cpp",
+        "if (is_enough) return {};",
+        "if (is_enough || devices > 0) return {};",
+        ("sim_devices",),
+    ),
+    Mutant(
+        "does not complete fragments",
+        "node/sealed_reads.cpp",
+        "const std::vector<bool> has_it = fleet_->put(batch, *options_.runner);",
+        "const std::vector<bool> has_it(fleet_->size(), true);",
+        ("sim_devices",),
+    ),
+    Mutant(
+        "does not complete changes of the index",
+        "node/change_shelf.cpp",
+        "if (is_whole({shard, seq, 0, 0}, is_here, lists)) return true;",
+        "if (is_whole({shard, seq, 0, 0}, is_here, lists) || shard > 0) return true;",
+        ("sim_devices",),
+    ),
+    Mutant(
+        "collects fragments although the index was not brought back whole",
+        "node/sealed_reads.cpp",
+        "if (!is_attached_) return {};",
+        "",
+        ("sim_devices",),
+    ),
+    Mutant(
+        "believes shares of changed fragments",
+        "sealed/fragment.cpp",
+        'if (!opened.ok()) return not_it("it was changed");',
+        "static_cast<void>(opened.ok());",
+        ("sim_devices",),
+    ),
 ]
 
 

@@ -32,6 +32,7 @@ class Desk {
         }
         record.plan.k = 2;
         record.plan.n = 3;
+        record.needed = 2;
         sim::Random random(1);
         REQUIRE(Fleet::create(files_at(), random, record).ok());
     }
@@ -128,4 +129,23 @@ TEST_CASE("fleet: an answer of another length than was asked is no answer") {
     REQUIRE(answers.at(2).size() == 2);
     CHECK_FALSE(answers.at(2).at(0));
     CHECK(fleet.close().ok());
+}
+
+TEST_CASE("fleet: the list of devices says how many a change needs, and one of format 1 means k") {
+    Desk desk;
+    desk.record.needed = 3;
+    auto bytes = encode_fleet(desk.record);
+    CHECK(parse_fleet(bytes)->needed == 3);
+    constexpr std::size_t needed_at = 4 + 1 + 16 + 8 + 16 + 2;
+    CHECK(bytes.at(needed_at) == 3);
+    for (const std::uint8_t wrong : std::initializer_list<std::uint8_t>{0, 1, 4, 255}) {  // below k, above the devices
+        bytes.at(needed_at) = wrong;
+        CHECK(parse_fleet(bytes).error().code == ErrorCode::corruption);
+    }
+    bytes.erase(bytes.begin() + needed_at);
+    bytes.at(4) = 1;
+    const auto old = parse_fleet(bytes);
+    REQUIRE(old.ok());
+    CHECK(old->needed == desk.record.plan.k);
+    CHECK(old->devices.size() == 3);
 }

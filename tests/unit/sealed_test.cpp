@@ -225,7 +225,7 @@ TEST_CASE("change_of_the_index_comes_back_from_k_fragments_and_not_from_changed_
     std::iota(payload.begin(), payload.end(), std::uint8_t{0});
     const DeltaName name{4, 17, 0, 0};
     std::vector<std::vector<std::uint8_t>> fragments;
-    REQUIRE(sealer.seal(name, plan, 1, payload, stream, fragments).ok());
+    REQUIRE(sealer.seal(name, plan, 1, 77, payload, stream, fragments).ok());
     std::vector<DeltaShare> shares;
     for (const std::uint8_t x : std::initializer_list<std::uint8_t>{5, 1, 3})
         shares.push_back(*sealer.open(name, x, fragments[x - 1U]));
@@ -241,6 +241,49 @@ TEST_CASE("change_of_the_index_comes_back_from_k_fragments_and_not_from_changed_
     CHECK(!sealer.open({5, 17, 0, 0}, 1, fragments[0]).ok());
     CHECK(sealer.id_of(name, 1) != sealer.id_of(name, 2));
     CHECK(sealer.id_of(name, 1) != sealer.id_of({4, 17, 1, 0}, 1));
+}
+
+TEST_CASE("lost_share_of_a_change_is_made_again_from_any_k_others_byte_for_byte") {
+    DeltaSealer sealer(key_of(1), key_of(2));
+    crypto::AesCtrStream stream(key_of(3));
+    for (const Plan plan : {Plan{3, 8}, Plan{2, 2}, Plan{3, 255}}) {
+        for (const std::size_t size : {1U, 100U, 5000U}) {
+            const std::vector<std::uint8_t> payload(size, 7);
+            const DeltaName name{4, 17, 1, 2};
+            std::vector<std::vector<std::uint8_t>> fragments;
+            REQUIRE(sealer.seal(name, plan, 3, 99, payload, stream, fragments).ok());
+            Prng prng(size);
+            for (int turn = 0; turn < 20; ++turn) {
+                std::vector<DeltaShare> shares;
+                std::vector<std::uint8_t> xs;
+                while (shares.size() < plan.k) {
+                    const auto x = static_cast<std::uint8_t>(1 + prng.below(plan.n));
+                    if (std::find(xs.begin(), xs.end(), x) != xs.end()) continue;
+                    xs.push_back(x);
+                    shares.push_back(*sealer.open(name, x, fragments[x - 1U]));
+                    CHECK(shares.back().stamp == 99);
+                }
+                const auto wanted = static_cast<std::uint8_t>(1 + prng.below(plan.n));
+                CHECK(*sealer.remake(name, wanted, shares) == fragments[wanted - 1U]);
+                shares.front().salt[0] ^= 1;
+                CHECK(!sealer.remake(name, wanted, shares).ok());
+            }
+        }
+    }
+}
+
+TEST_CASE("changes_of_the_index_need_so_many_devices_that_40_percent_away_hide_none") {
+    for (std::uint32_t devices = 2; devices <= 255; ++devices) {
+        const Plan plan = *choose_plan(devices);
+        const std::uint32_t needed = changes_needed(devices, plan.k), away = devices * absent_percent / 100;
+        CHECK(needed >= away + 1);                                               // its absence is seen
+        CHECK(devices - away >= plan.k);                                         // one on every device is read
+        if (devices > small_fleet_devices_max) CHECK(needed <= devices - away);  // a write with so many away is possible
+        if (devices <= small_fleet_devices_max) CHECK(needed == plan.k);
+        const bool is_read_with_others_away = needed >= away + plan.k;
+        if (devices == 8 || devices == 10) CHECK(!is_read_with_others_away);
+        if (devices == 9 || devices > 10) CHECK(is_read_with_others_away);
+    }
 }
 
 TEST_CASE("keys_open_with_each_secret_survive_rotation_and_are_gone_when_shredded") {
