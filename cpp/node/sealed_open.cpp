@@ -8,6 +8,7 @@
 #include "crypto/sharing.hpp"
 #include "node/audit_log.hpp"
 #include "node/encrypting_files.hpp"
+#include "node/file_key_share.hpp"
 #include "node/port_random.hpp"
 #include "node/sealed_store.hpp"
 #include "store/database.hpp"
@@ -17,7 +18,7 @@ namespace {
 
 constexpr const char *keys_path = "keys", *fleet_path = "fleet", *index_folder = "/index";
 constexpr const char *keys_record = "keys", *fleet_record = "fleet", *share_record = "share";
-constexpr std::string_view check_label = "dvesp/file-key-check/1", share_label = "dvesp/file-key-share/1";
+constexpr std::string_view check_label = "dvesp/file-key-check/1";
 
 Result<void> write_whole(ports::Files& files, const std::string& path, ByteView bytes) {
     const std::string draft = path + ".new";
@@ -41,51 +42,6 @@ std::array<std::uint8_t, 16> check_of(const crypto::Key32& key) {
     std::array<std::uint8_t, 16> out;
     std::copy_n(mac.begin(), out.size(), out.begin());
     return out;
-}
-
-/// A share of the file key as a device keeps it: key id 8 | nonce 12 | cipher 32 | tag 16.
-struct WrappedShare {
-    std::array<std::uint8_t, 8> key_id{};
-    std::array<std::uint8_t, crypto::nonce_bytes> nonce{};
-    std::array<std::uint8_t, crypto::key_bytes> cipher{};
-    std::array<std::uint8_t, crypto::tag_bytes> tag{};
-};
-std::vector<std::uint8_t> encode_share(const WrappedShare& share) {
-    codec::Writer out;
-    out.bytes().reserve(sizeof(WrappedShare));
-    out.raw(share.key_id);
-    out.raw(share.nonce);
-    out.raw(share.cipher);
-    out.raw(share.tag);
-    return std::move(out.bytes());
-}
-std::optional<WrappedShare> parse_share(ByteView bytes) {
-    codec::Reader in(bytes);
-    WrappedShare out;
-    out.key_id = in.array<8>();
-    out.nonce = in.array<crypto::nonce_bytes>();
-    out.cipher = in.array<crypto::key_bytes>();
-    out.tag = in.array<crypto::tag_bytes>();
-    return in.ok() && in.at_end() ? std::optional(out) : std::nullopt;
-}
-std::vector<std::uint8_t> share_bound_to(const FleetRecord& record, std::size_t device) {
-    codec::Writer out;
-    out.bytes().reserve(share_label.size() + record.store_id.size() + record.file_key_id.size() + 1);
-    out.raw(bytes_of(share_label));
-    out.raw(record.store_id);
-    out.raw(record.file_key_id);
-    out.number(static_cast<std::uint8_t>(device + 1));
-    return std::move(out.bytes());
-}
-
-WrappedShare wrap_share(const FleetRecord& record, std::size_t device, const crypto::Key32& by, ByteView share,
-                        PortRandom& random) {
-    WrappedShare wrapped;
-    wrapped.key_id = record.file_key_id;
-    random.fill(wrapped.nonce);
-    crypto::Aes256Gcm gcm;
-    gcm.seal(by, wrapped.nonce, share_bound_to(record, device), share, wrapped.cipher, wrapped.tag);
-    return wrapped;
 }
 
 Error too_few(std::size_t here, std::size_t devices, std::size_t needed) {

@@ -212,7 +212,7 @@ TEST_CASE("background_threads_are_named_nicer_and_deaf_to_signals") {
         pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
     });
     CHECK(std::string(name.data()) == "dvesp-bg");
-    CHECK(niceness == std::min(own_niceness + 5, 19));
+    CHECK(niceness == std::min(own_niceness + 10, 19));
     for (const int number : {SIGINT, SIGTERM, SIGALRM, SIGCHLD, SIGUSR1}) CHECK(sigismember(&blocked, number) == 1);
     for (const int number : {SIGBUS, SIGSEGV, SIGFPE, SIGILL}) CHECK(sigismember(&blocked, number) == 0);
     sigset_t own;
