@@ -36,8 +36,8 @@ MUTANTS = [
     planted(
         "steps an append whose payloads are not there",
         "node/cluster_raft.cpp",
-        "if (!missing.empty()) {",
-        "if (missing.size() > 1000000) {",
+        "missing_payloads(replica, message.entries);\n        if (!missing.empty()) {",
+        "missing_payloads(replica, message.entries);\n        if (missing.size() > 1000000) {",
     ),
     planted("never writes entries to the disk", "node/cluster_raft.cpp", "if (!is_urgent) {", "if (is_urgent || !is_urgent) {"),
     planted(
@@ -217,7 +217,7 @@ MUTANTS = [
         "node/cluster_snapshots.cpp",
         "if (is_whole && target != replicas_.end() && target->second->is_applying) {",
         "if (false) {",
-        ("if (arrival_ || replica.is_applying || ", "if (arrival_ || "),
+        ("if (replica.is_applying) return;  // the leader sends it again", ""),
     ),
     planted(
         "a restart forgets that a group has ended",
@@ -232,7 +232,10 @@ MUTANTS = [
         "by_name_[name] = collection;",
     ),
     planted_divergence(
-        "a replica that differs is not told so", "node/cluster_compare.cpp", "now.differing.push_back(member);", ""
+        "a replica that differs is not told so",
+        "node/cluster_compare.cpp",
+        "if (content != most->first) now.differing.push_back(member);",
+        "static_cast<void>(member), static_cast<void>(content);",
     ),
     planted_divergence(
         "a replica is compared before the batches in front of a check are applied",
