@@ -36,8 +36,8 @@ MUTANTS = [
     planted(
         "steps an append whose payloads are not there",
         "node/cluster_raft.cpp",
-        "missing_payloads(replica, message.entries);\n        if (!missing.empty()) {",
-        "missing_payloads(replica, message.entries);\n        if (missing.size() > 1000000) {",
+        "if (!missing.empty()) {\n            const bool is_full",
+        "if (missing.size() > 1000000) {\n            const bool is_full",
     ),
     planted("never writes entries to the disk", "node/cluster_raft.cpp", "if (!is_urgent) {", "if (is_urgent || !is_urgent) {"),
     planted(
@@ -237,7 +237,7 @@ MUTANTS = [
         "if (content != most->first) now.differing.push_back(member);",
         "static_cast<void>(member), static_cast<void>(content);",
     ),
-    planted_divergence(
+    planted(
         "a replica is compared before the batches in front of a check are applied",
         "node/cluster_apply.cpp",
         "if (!run.empty()) break;  // what is in front of it is applied first",
