@@ -5,32 +5,27 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "cluster_sim/rows.hpp"
-#include "sim/cluster_world.hpp"
+#include "cluster_sim/three_nodes.hpp"
 
 namespace {
 
 using namespace dvesp;
 
-constexpr std::uint64_t ns_per_ms = 1'000'000;
+using test::ns_per_ms;
 constexpr std::uint64_t compare_ms = 2'000, mend_ms = 30'000;
-constexpr int changes_per_seed = 10, batches_between = 8, rows_per_batch = 20;
+constexpr int changes_per_seed = 10;
 
 sim::ClusterOptions options_of_cluster() {
-    sim::ClusterOptions options;
-    options.database.log.first_file_bytes = std::uint64_t{64} << 10;
-    options.database.log.file_bytes = std::uint64_t{128} << 10;
-    options.database.seal_rows = 100;
+    sim::ClusterOptions options = test::small_cluster();
     options.database.index_rows_min = 1U << 20;
-    options.checkpoint_bytes = std::uint64_t{256} << 10;
     options.compare_ns = compare_ms * ns_per_ms;
     return options;
 }
 
 /// @threads one
-class Divergence {
+class Divergence : private test::ThreeNodes {
   public:
-    explicit Divergence(std::uint64_t seed) : prng_(seed), world_(prng_.next(), options_of_cluster()) {}
+    explicit Divergence(std::uint64_t seed) : ThreeNodes(seed, options_of_cluster(), {mend_ms, 8, 1000}) {}
 
     /// @return what went wrong; empty = nothing
     std::string change_one() {
@@ -66,56 +61,6 @@ class Divergence {
         if (undecided == 0) return "no leader has seen that the replicas differ";
         return is_told ? "" : "nobody tells that the replicas differ";
     }
-
-  private:
-    void run_for(std::uint64_t duration_ms) { world_.run_until(world_.now_ns() + duration_ms * ns_per_ms); }
-
-    void write_some() {
-        bool is_done = false;
-        world_.run_client([&](node::RemoteStore& store) {
-            for (int batch = 0; batch < batches_between; ++batch) {
-                std::vector<std::string> ids;
-                for (int row = 0; row < rows_per_batch; ++row) ids.push_back("r" + std::to_string(next_id_++ % 1000));
-                while (!test::put(store, ids, next_id_, false, codec::Level::quorum).ok()) world_.sleep(100 * ns_per_ms);
-            }
-            is_done = true;
-        });
-        for (int second = 0; second < 60 && !is_done; ++second) run_for(1'000);
-        DVESP_ASSERT(is_done);
-    }
-
-    /// All three nodes are there, vote and hold the same bytes.
-    std::string wait_for_health() {
-        std::string wrong = "not looked at";
-        for (std::uint64_t waited = 0; waited < mend_ms && !wrong.empty(); waited += 500) {
-            run_for(500);
-            wrong = look();
-        }
-        return wrong;
-    }
-
-    std::string look() {
-        std::string first;
-        for (std::uint32_t node = 0; node < 3; ++node) {
-            const std::string name = "node " + std::to_string(node);
-            if (!world_.broken().empty()) return world_.broken();
-            if (!world_.is_up(node)) return name + " is not up";
-            node::ClusterNode& up = *world_.node(node);
-            const codec::ShardInfo* shard = up.topology().shard_of("c");
-            if (shard == nullptr || !up.replicas().contains(shard->group)) return name + " does not keep the collection";
-            const node::Replica& replica = *up.replicas().at(shard->group);
-            if (replica.raft->members().voters.size() != 3 || !replica.raft->members().learners.empty())
-                return name + " is in a group whose members change";
-            const std::string contents = test::contents_of(*replica.collection);
-            if (node == 0) first = contents;
-            if (contents != first) return name + " holds other rows";
-        }
-        return {};
-    }
-
-    Prng prng_;
-    sim::ClusterWorld world_;
-    std::uint64_t next_id_ = 1;
 };
 
 }  // namespace

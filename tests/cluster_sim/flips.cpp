@@ -5,16 +5,15 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "cluster_sim/rows.hpp"
-#include "sim/cluster_world.hpp"
+#include "cluster_sim/three_nodes.hpp"
 
 namespace {
 
 using namespace dvesp;
 
-constexpr std::uint64_t ns_per_ms = 1'000'000;
+using test::ns_per_ms;
 constexpr std::uint64_t scrub_ms = 2'000, mend_ms = 15'000;
-constexpr int bits_per_seed = 25, batches_between = 12, rows_per_batch = 20;
+constexpr int bits_per_seed = 25;
 
 struct Tally {
     std::uint64_t mended_by_scrub = 0;
@@ -23,20 +22,16 @@ struct Tally {
 };
 
 sim::ClusterOptions options_of_cluster() {
-    sim::ClusterOptions options;
-    options.database.log.first_file_bytes = std::uint64_t{64} << 10;
-    options.database.log.file_bytes = std::uint64_t{128} << 10;
-    options.database.seal_rows = 100;
+    sim::ClusterOptions options = test::small_cluster();
     options.database.index_rows_min = 64;  // graphs too
-    options.checkpoint_bytes = std::uint64_t{256} << 10;
     options.scrub_ns = scrub_ms * ns_per_ms;
     return options;
 }
 
 /// @threads one
-class Rot {
+class Rot : private test::ThreeNodes {
   public:
-    Rot(std::uint64_t seed, Tally& tally) : prng_(seed), tally_(tally), world_(prng_.next(), options_of_cluster()) {}
+    Rot(std::uint64_t seed, Tally& tally) : ThreeNodes(seed, options_of_cluster(), {mend_ms, 12, 3000}), tally_(tally) {}
 
     /// @return what went wrong with a bit; empty = nothing
     std::string turn_one() {
@@ -74,58 +69,7 @@ class Rot {
     }
 
   private:
-    void run_for(std::uint64_t duration_ms) { world_.run_until(world_.now_ns() + duration_ms * ns_per_ms); }
-
-    /// Some batches of new rows and one deleted; they are applied everywhere soon.
-    void write_some() {
-        bool is_done = false;
-        world_.run_client([&](node::RemoteStore& store) {
-            for (int batch = 0; batch < batches_between; ++batch) {
-                std::vector<std::string> ids;
-                for (int row = 0; row < rows_per_batch; ++row) ids.push_back("r" + std::to_string(next_id_++ % 3000));
-                while (!test::put(store, ids, next_id_, false, codec::Level::quorum).ok()) world_.sleep(100 * ns_per_ms);
-            }
-            is_done = true;
-        });
-        for (int second = 0; second < 60 && !is_done; ++second) run_for(1'000);
-        DVESP_ASSERT(is_done);
-    }
-
-    /// All three nodes are there, vote, hold the same bytes, and every checksum of each is right.
-    std::string wait_for_health() {
-        std::string wrong = "not looked at";
-        for (std::uint64_t waited = 0; waited < mend_ms && !wrong.empty(); waited += 500) {
-            run_for(500);
-            wrong = look();
-        }
-        return wrong;
-    }
-
-    std::string look() {
-        std::string first;
-        for (std::uint32_t node = 0; node < 3; ++node) {
-            const std::string name = "node " + std::to_string(node);
-            if (!world_.broken().empty()) return world_.broken();
-            if (!world_.is_up(node)) return name + " is not up";
-            node::ClusterNode& up = *world_.node(node);
-            const codec::ShardInfo* shard = up.topology().shard_of("c");
-            if (shard == nullptr || !up.replicas().contains(shard->group)) return name + " does not keep the collection";
-            const node::Replica& replica = *up.replicas().at(shard->group);
-            if (replica.raft->members().voters.size() != 3 || !replica.raft->members().learners.empty())
-                return name + " is in a group whose members change";
-            const std::string contents = test::contents_of(*replica.collection);
-            if (node == 0) first = contents;
-            if (contents != first) return name + " holds other rows";
-            const auto problems = up.database().verify("c");
-            if (!problems.ok() || !problems->empty()) return name + ": " + (problems.ok() ? problems->front() : "unreadable");
-        }
-        return {};
-    }
-
-    Prng prng_;
     Tally& tally_;
-    sim::ClusterWorld world_;
-    std::uint64_t next_id_ = 1;
 };
 
 }  // namespace

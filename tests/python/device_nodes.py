@@ -16,7 +16,7 @@ from types import TracebackType
 
 from dvesp import TLS, Keyring, VectorStore
 from dvesp.cli_serve import node_binary
-from node_cluster import free_ports
+from node_cluster import end, free_ports, launch
 
 HEAD = struct.Struct("<IHHQQ")  # of a message: docs/formats/rpc.md
 PIECE = 1 << 16
@@ -42,20 +42,10 @@ class DeviceNodes:
     def start(self, number: int) -> None:
         command = [node_binary(), "--data", str(self.directory / f"n{number}"), "--listen", self.addresses[number]]
         command += ["--device", str(self.device(number)), *self.options(number)]
-        with (self.directory / f"n{number}.log").open("a") as log:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("ready "), (line, (self.directory / f"n{number}.log").read_text())
-        self.processes[number] = process
+        self.processes[number] = launch(command, self.directory / f"n{number}.log")
 
     def end(self, number: int, how: signal.Signals = signal.SIGKILL) -> int:
-        process = self.processes.pop(number)
-        process.send_signal(how)
-        code = process.wait(timeout=30)
-        if process.stdout is not None:
-            process.stdout.close()
-        return code
+        return end(self.processes.pop(number), how)
 
     def signal(self, number: int, what: signal.Signals) -> None:
         self.processes[number].send_signal(what)

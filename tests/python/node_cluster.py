@@ -29,6 +29,28 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
+def launch(command: list[str], log: Path) -> subprocess.Popen[str]:
+    """Starts a node whose stderr goes to the end of ``log``; returns when it answers requests."""
+    with log.open("a") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:  # it has ended
+        process.stdout.close()
+        process.wait(timeout=30)
+    assert line.startswith("ready "), f"{log.name}: {line!r}, {log.read_text()}"
+    return process
+
+
+def end(process: subprocess.Popen[str], how: signal.Signals) -> int:
+    """Sends a signal that ends the node, and returns its exit code."""
+    process.send_signal(how)
+    code = process.wait(timeout=30)
+    if process.stdout is not None:
+        process.stdout.close()
+    return code
+
+
 class Cluster:
     """``count`` nodes that form one cluster. A context manager; nodes are numbered from 0.
 
@@ -53,16 +75,7 @@ class Cluster:
         command = [node_binary(), "--data", str(self.directory / f"n{number}"), "--listen", self.addresses[number]]
         command += ["--join", ",".join(self.addresses), "--node-id", f"node{number}"]
         command += self.options(number) if callable(self.options) else self.options
-        log = (self.directory / f"n{number}.log").open("a")
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        log.close()
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:  # it has ended
-            process.stdout.close()
-            process.wait(timeout=30)
-        assert line.startswith("ready "), f"node {number}: {line!r}, {self.log(number)}"
-        self.processes[number] = process
+        self.processes[number] = launch(command, self.directory / f"n{number}.log")
 
     def log(self, number: int) -> str:
         """What a node wrote to stderr."""
@@ -74,12 +87,7 @@ class Cluster:
 
     def stop(self, number: int, how: signal.Signals = signal.SIGTERM) -> int:
         """Ends a node and returns its exit code."""
-        process = self.processes.pop(number)
-        process.send_signal(how)
-        code = process.wait(timeout=30)
-        if process.stdout is not None:
-            process.stdout.close()
-        return code
+        return end(self.processes.pop(number), how)
 
     def wait_until_ready(self) -> None:
         """Until the cluster answers a question that needs a majority."""
