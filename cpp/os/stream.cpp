@@ -119,6 +119,12 @@ class WakeAt {
 
     /// So many bytes are still to come, less what OpenSSL may hold of them.
     void expect(std::size_t bytes) const noexcept { set(bytes > step + held_max ? step : 1); }
+    /// The next byte wakes. @return false: it did before
+    bool lower() const noexcept {
+        const bool was_raised = set_to_ != 1;
+        set(1);
+        return was_raised;
+    }
 
   private:
     static constexpr int step = 512 << 10;
@@ -291,9 +297,12 @@ Result<void> Stream::read_all(MutableBytes into, int timeout_ms) {
     std::size_t done = 0;
     while (done < into.size()) {
         wake.expect(into.size() - done);
-        DVESP_ASSIGN(const std::size_t count, read_some(into.subspan(done), timeout_ms));
-        if (count == 0) return fail(ErrorCode::unavailable, "the peer closed the connection");
-        done += count;
+        auto count = read_some(into.subspan(done), timeout_ms);
+        // On a slow link less than a step has come by then. That is progress all the same: only who sends nothing is given up.
+        if (!count.ok() && count.error().code == ErrorCode::timeout && wake.lower()) count = read_some(into.subspan(done), 0);
+        if (!count.ok()) return count.error();
+        if (*count == 0) return fail(ErrorCode::unavailable, "the peer closed the connection");
+        done += *count;
     }
     return {};
 }
