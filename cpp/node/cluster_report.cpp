@@ -86,8 +86,7 @@ std::string ClusterNode::details() const {
         const std::string& problem = replica->undecided.empty() ? damage_ : replica->undecided;
         if (!problem.empty()) queues[std::to_string(id)]["problem"] = problem;
     }
-    // Nodes restore from archives only once there are archives.
-    return json{{"queues", queues}, {"lag", lag}, {"restoring", false}}.dump();
+    return json{{"queues", queues}, {"lag", lag}, {"restoring", arrival_ != nullptr}}.dump();  // from a snapshot of a peer
 }
 
 std::string ClusterNode::metrics() const {

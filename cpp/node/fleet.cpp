@@ -69,18 +69,6 @@ Fleet::Fleet(const DeviceAt& device_at, FleetRecord record, ports::Executor* ask
     }
 }
 
-Fleet::Fleet(const FilesAt& files_at, FleetRecord record)
-    : Fleet([&files_at](const DeviceEntry& entry,
-                        const StoreId& store_id) { return std::make_unique<VaultDevice>(files_at, entry, store_id); },
-            std::move(record)) {}
-
-Result<void> Fleet::create(const FilesAt& files_at, ports::Random& random, const FleetRecord& record) {
-    for (const DeviceEntry& device : record.devices) {
-        DVESP_TRY(VaultDevice::create(files_at, random, device, record.store_id));
-    }
-    return {};
-}
-
 Result<void> Fleet::create(DevicePlaces& places, const FleetRecord& record) {
     for (const DeviceEntry& device : record.devices) DVESP_TRY(places.create(device, record.store_id));
     return {};
@@ -196,6 +184,14 @@ Fleet::Marks Fleet::remove(const std::vector<std::vector<FragmentId>>& ids, Task
 bool Fleet::contains(std::size_t device, const FragmentId& id) {
     const auto found = devices_[device]->contains(id);
     return found.ok() && *found;
+}
+
+bool Fleet::any_contains(const std::vector<FragmentId>& ids, TaskRunner& runner) {
+    std::atomic<bool> is_any = false;
+    runner_of(runner).run(devices_.size(), [&](std::size_t at) {
+        if (contains(at, ids[at])) is_any = true;
+    });
+    return is_any;
 }
 
 std::vector<FragmentId> Fleet::list(std::size_t device, std::uint8_t kind) {

@@ -39,12 +39,8 @@ class Fleet {
     /// @param asking  nullptr: devices answer without waiting. Else what waits for them: each is asked in a thread of its own,
     ///                and it lives longer than the fleet
     Fleet(const DeviceAt& device_at, FleetRecord record, ports::Executor* asking = nullptr);
-    /// All of its devices are directories.
-    Fleet(const FilesAt& files_at, FleetRecord record);
 
-    /// Makes the vaults of a new store. @errors invalid_argument: one of the directories holds a device already
-    static Result<void> create(const FilesAt& files_at, ports::Random& random, const FleetRecord& record);
-    /// The same wherever they are. @errors those of DevicePlaces::create
+    /// Makes the vaults of a new store. @errors those of DevicePlaces::create
     static Result<void> create(DevicePlaces& places, const FleetRecord& record);
 
     [[nodiscard]] const FleetRecord& record() const noexcept { return record_; }
@@ -79,6 +75,8 @@ class Fleet {
     /// @return for each device whether it has none of them any more
     Marks remove(const std::vector<std::vector<FragmentId>>& ids, TaskRunner& runner);
     [[nodiscard]] bool contains(std::size_t device, const FragmentId& id);
+    /// Whether any device has its id. @param ids one for each device, asked at once
+    [[nodiscard]] bool any_contains(const std::vector<FragmentId>& ids, TaskRunner& runner);
     [[nodiscard]] std::vector<FragmentId> list(std::size_t device, std::uint8_t kind);
 
     Result<void> put_record(std::size_t device, std::string_view name, ByteView bytes);

@@ -63,10 +63,11 @@ Result<void> SealedStore::seal_delta(const store::GuardedFrame& guarded, const S
     sealed::DeltaSealer sealer(key, name_key_);
     const sealed::Plan plan{fleet_->record().plan.k, static_cast<std::uint8_t>(fleet_->size())};
     const auto is_used = [&] {
+        std::vector<FragmentId> ids;
         for (std::size_t device = 0; device < fleet_->size(); ++device) {
-            if (fleet_->contains(device, sealer.id_of(name, static_cast<std::uint8_t>(device + 1)))) return true;
+            ids.push_back(sealer.id_of(name, static_cast<std::uint8_t>(device + 1)));
         }
-        return false;
+        return fleet_->any_contains(ids, *options_.runner);
     };
     while (is_used()) {
         if (++name.attempt == change_attempts_max)

@@ -34,7 +34,7 @@ class VectorStore(Writing, Reading):
 
     Args:
         path: the store's directory, created if absent; one process owns it. None: in memory, gone at exit.
-        nodes: addresses of a cluster; not in this build.
+        nodes: addresses ``"HOST:PORT"`` of a cluster, any of its nodes.
         consistency_level: ``"ONE"``, ``"QUORUM"`` or ``"ALL"``: the default of every call. On one machine all mean
             durable.
         tls: what a client shows to nodes, a `TLS`; also to those that keep devices.

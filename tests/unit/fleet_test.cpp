@@ -33,8 +33,10 @@ class Desk {
         record.plan.k = 2;
         record.plan.n = 3;
         record.needed = 2;
-        sim::Random random(1);
-        REQUIRE(Fleet::create(files_at(), random, record).ok());
+        REQUIRE(Fleet::create(places_, record).ok());
+    }
+    DeviceAt device_at() {
+        return [this](const DeviceEntry& entry, const StoreId& store) { return places_.at(entry, store); };
     }
     FilesAt files_at() {
         return [this](const std::string& path) { return path == unplugged ? make_memory_files() : disks_.at(path)->mount(); };
@@ -45,6 +47,8 @@ class Desk {
 
   private:
     std::map<std::string, std::unique_ptr<sim::Disk>> disks_;
+    sim::Random random_{1};
+    DevicePlaces places_{files_at(), random_, nullptr};
 };
 
 /// Leaves out the last of its answers.
@@ -82,7 +86,7 @@ TEST_CASE("fleet: a device that is offline has nothing and takes nothing until i
     SerialRunner runner;
     const std::vector<std::uint8_t> bytes = {1, 2, 3};
     desk.unplugged = "d1";
-    Fleet fleet(desk.files_at(), desk.record);
+    Fleet fleet(desk.device_at(), desk.record);
     CHECK(fleet.present() == std::vector<bool>{true, false, true});
     CHECK(fleet.take_returned());
     CHECK_FALSE(fleet.take_returned());
@@ -107,7 +111,7 @@ TEST_CASE("fleet: a vault of another store in the place of a device is not that 
     Desk desk;
     FleetRecord other = desk.record;
     other.store_id[0] = 1;
-    Fleet fleet(desk.files_at(), other);
+    Fleet fleet(desk.device_at(), other);
     CHECK(fleet.present() == std::vector<bool>{false, false, false});
 }
 
