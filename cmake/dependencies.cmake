@@ -2,6 +2,7 @@
 # Where they come from: tools/debian-packages.txt; hnswlib: tools/requirements/hnswlib.txt, unpacked by tools/setup.
 find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto SSL)
 find_package(Threads REQUIRED)
+find_package(CURL 7.88 REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
 
 # Adds the target `name` for a directory of headers that contains `header`, and its library where there is one.
