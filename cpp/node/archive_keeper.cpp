@@ -89,7 +89,10 @@ Result<std::uint64_t> ArchiveKeeper::prune(std::size_t keep) {
 
 std::vector<ArchiveTargetReport> ArchiveKeeper::reports() const {
     std::vector<ArchiveTargetReport> out;
-    for (const auto& pump : pumps_) out.push_back(pump->report());
+    for (std::size_t pump = 0; pump < pumps_.size(); ++pump) {
+        out.push_back(pumps_[pump]->report());
+        out.back().kind = setup_.targets[pump].kind;
+    }
     return out;
 }
 

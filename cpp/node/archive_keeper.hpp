@@ -16,6 +16,7 @@ namespace dvesp::node {
 struct ArchiveTarget {
     std::unique_ptr<archive::Target> target;
     bool is_public = false;
+    std::string kind;  ///< for status
 };
 
 /// What a store is archived with. The HTTP client is nobody's but the targets'.

@@ -21,6 +21,7 @@ namespace dvesp::node {
 /// What a target holds, as status shows it.
 struct ArchiveTargetReport {
     std::string target;
+    std::string kind;
     std::string root;            ///< Target::root()
     std::uint64_t manifest = 0;  ///< the newest; 0 = none yet
     std::uint64_t segments = 0;
