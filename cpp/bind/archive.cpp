@@ -27,15 +27,15 @@ std::string text_at(const py::dict& settings, const char* name) { return setting
 
 }  // namespace
 
-node::ArchiveSetup archive_setup(const py::list& targets, const std::shared_ptr<PyKeyring>& keyring) {
+node::ArchiveSetup archive_setup(const py::list& targets, const MaybeKeyring& keyring) {
     node::ArchiveSetup setup;
     for (const py::handle& target : targets) {
         const auto settings = target.cast<py::dict>();
         const std::string kind = text_at(settings, "kind");
-        setup.targets.push_back(
-            {archive::make_directory_target(os::make_files(text_at(settings, "path")), os::make_random()), settings["public"].cast<bool>(), kind});
+        setup.targets.push_back({archive::make_directory_target(os::make_files(text_at(settings, "path")), os::make_random()),
+                                 settings["public"].cast<bool>(), kind});
     }
-    if (keyring) setup.secret = keyring->secret();
+    if (keyring) setup.secret = (*keyring)->secret();
     setup.executor = os::make_executor(setup.targets.size() + 1, download_threads);
     return setup;
 }
@@ -83,13 +83,13 @@ py::object restore_report(const node::RestoreProgress& progress) {
     return out;
 }
 
-PyArchive::PyArchive(const py::list& targets, const std::shared_ptr<PyKeyring>& keyring)
+PyArchive::PyArchive(const py::list& targets, const MaybeKeyring& keyring)
     : files_(node::make_memory_files()), random_(os::make_random()) {
     auto setup = archive_setup(targets, keyring);
     reader_ = take(unlocked([&] { return node::ArchiveReader::open(std::move(setup), *files_, *random_); }));
 }
 
-py::list PyArchive::list() {
+py::list PyArchive::states() {
     const auto states = take(unlocked([&] { return reader_->list(); }));
     py::list out;
     for (const node::ArchivedState& state : states) {
@@ -115,12 +115,12 @@ std::vector<std::string> PyArchive::verify() {
 
 void PyArchive::define(py::module_& module) {
     py::class_<PyArchive>(module, "Archive", "Targets with an archive, looked at without a store.")
-        .def(py::init<const py::list&, const std::shared_ptr<PyKeyring>&>(), py::arg("targets"), py::arg("keyring"))
-        .def("list", &PyArchive::list, "Manifests, newest first.")
+        .def(py::init<const py::list&, const MaybeKeyring&>(), py::arg("targets"), py::arg("keyring"))
+        .def("states", &PyArchive::states, "Manifests, newest first.")
         .def("verify", &PyArchive::verify, "Reads every object of the newest manifests; problems, each naming its object.");
 }
 
-PyStore::PyStore(const std::optional<std::string>& path, const py::list& targets, const std::shared_ptr<PyKeyring>& keyring) {
+PyStore::PyStore(const std::optional<std::string>& path, const py::list& targets, const MaybeKeyring& keyring) {
     auto setup = archive_setup(targets, keyring);
     auto opened = unlocked([&] {
         node::OwnedPorts ports{path ? os::make_files(*path) : node::make_memory_files(), os::make_clock(), os::make_random(),
@@ -130,7 +130,7 @@ PyStore::PyStore(const std::optional<std::string>& path, const py::list& targets
     store_ = take(std::move(opened));
 }
 
-std::shared_ptr<PyStore> PyStore::restore_archive(const py::list& targets, const std::shared_ptr<PyKeyring>& keyring,
+std::shared_ptr<PyStore> PyStore::restore_archive(const py::list& targets, const MaybeKeyring& keyring,
                                                   const std::optional<std::string>& path) {
     auto setup = archive_setup(targets, keyring);
     auto opened = unlocked([&] {

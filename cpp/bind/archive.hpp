@@ -12,15 +12,15 @@
 
 namespace dvesp::bind {
 
-/// The targets of a list of settings, each a dict with `kind` and `public`. @param keyring may be nullptr. @pre the GIL is held
-node::ArchiveSetup archive_setup(const pybind11::list& targets, const std::shared_ptr<PyKeyring>& keyring);
+/// The targets of a list of settings, each a dict with `kind` and `public`. @pre the GIL is held
+node::ArchiveSetup archive_setup(const pybind11::list& targets, const MaybeKeyring& keyring);
 
 /// Targets that are looked at without a store. @threads any
 class PyArchive {
   public:
-    PyArchive(const pybind11::list& targets, const std::shared_ptr<PyKeyring>& keyring);
+    PyArchive(const pybind11::list& targets, const MaybeKeyring& keyring);
     static void define(pybind11::module_& module);
-    pybind11::list list();
+    pybind11::list states();
     std::vector<std::string> verify();
 
   private:

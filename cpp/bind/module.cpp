@@ -70,7 +70,7 @@ void PyStore::define(py::module_& module) {
             py::arg("path"), py::arg("devices"), py::arg("keyring"), py::arg("tls"))
         .def("plan_collection", &PyStore::plan_collection, py::arg("name"), py::arg("k"), py::arg("n"))
         .def("retrievability", &PyStore::retrievability, py::arg("collection"))
-        .def(py::init<const std::optional<std::string>&, const py::list&, const std::shared_ptr<PyKeyring>&>(), py::arg("path"),
+        .def(py::init<const std::optional<std::string>&, const py::list&, const MaybeKeyring&>(), py::arg("path"),
              py::arg("archive"), py::arg("keyring"))
         .def_static("restore_archive", &PyStore::restore_archive, py::arg("archive"), py::arg("keyring"), py::arg("path"))
         .def("archive", &PyStore::archive, py::arg("timeout_ms"))

@@ -84,7 +84,8 @@ py::dict PyStore::status(bool detail) {
     member["entities"] = entities;
     member["shards"] = shards;
     member["trust"] = 1.0;
-    const auto archived = store_->archive() != nullptr ? store_->archive()->reports() : std::vector<node::ArchiveTargetReport>();
+    const auto archived =
+        store_->archive() != nullptr ? store_->archive()->reports() : std::vector<node::ArchiveTargetReport>();
     py::dict privacy;
     privacy["differential_privacy_enabled"] = false;
     privacy["shared_segments_noised"] = 0;
@@ -104,7 +105,8 @@ py::dict PyStore::status(bool detail) {
     out["queues"] = queues;
     out["lag"] = py::dict();
     out["archive"] = archive_reports(archived);
-    out["restoring"] = store_->restore() != nullptr ? restore_report(store_->restore()->progress()) : py::object(py::bool_(false));
+    out["restoring"] =
+        store_->restore() != nullptr ? restore_report(store_->restore()->progress()) : py::object(py::bool_(false));
     return out;
 }
 

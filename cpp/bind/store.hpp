@@ -58,8 +58,8 @@ class PyStore {
     PyStore(const std::string& path, const std::vector<std::string>& devices, const std::shared_ptr<PyKeyring>& keyring,
             const TlsPaths& tls);
     /// A plain store with an archive (bind/archive.cpp, as the next five).
-    PyStore(const std::optional<std::string>& path, const pybind11::list& targets, const std::shared_ptr<PyKeyring>& keyring);
-    static std::shared_ptr<PyStore> restore_archive(const pybind11::list& targets, const std::shared_ptr<PyKeyring>& keyring,
+    PyStore(const std::optional<std::string>& path, const pybind11::list& targets, const MaybeKeyring& keyring);
+    static std::shared_ptr<PyStore> restore_archive(const pybind11::list& targets, const MaybeKeyring& keyring,
                                                     const std::optional<std::string>& path);
     void archive(std::uint64_t timeout_ms);
     std::uint64_t prune_archive(std::size_t keep);

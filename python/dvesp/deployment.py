@@ -97,7 +97,8 @@ def open_sealed(path: str | None, nodes: Any, devices: Any, keyring: Any, tls: A
         )
     if devices is None:
         raise InvalidArgument(
-            "keyring is given alone: a sealed store needs devices=[...], where its fragments lie, and an archived one archive=[...]"
+            "keyring is given without devices or archive: a sealed store needs devices=[...], where its fragments lie, and an "
+            "archived one archive=[...]"
         )
     places = check_devices(path, devices)
     files = device_tls(places, tls)

@@ -13,9 +13,9 @@ from typing import Any, Self
 
 from . import _native
 from . import arguments as check
+from .archiving import check_keyring, check_targets, open_archived
 from .arguments import check_path
 from .collection import Collection
-from .archiving import check_keyring, check_targets, open_archived
 from .deployment import check_fragments, check_replicas, connect, open_sealed, refuse_elsewhere
 from .errors import InvalidArgument
 from .forks import watch
@@ -309,7 +309,8 @@ class VectorStore(Writing, Reading):
             return cls._restore_archive(source if path is None else path, from_, keyring, wait)
         if keyring is not None:
             raise InvalidArgument(
-                "keyring is given without from_: a snapshot needs none, and a sealed store comes back by opening it with devices="
+                "keyring is given without from_: a snapshot needs none, and a sealed store comes back by opening it with "
+                "devices=[...]"
             )
         if source is None:
             raise InvalidArgument("source is None: give the directory that snapshot(path) wrote")
