@@ -106,6 +106,17 @@ class DirectoryTarget final : public Target {
         return names;
     }
 
+    Result<void> clean_up() override {
+        for (const std::string& directory : {std::string(), std::string(objects_directory)}) {
+            DVESP_ASSIGN(const auto names, files_->list(directory));
+            for (const std::string& name : names) {
+                if (name.find(unfinished) == std::string::npos) continue;
+                DVESP_TRY(files_->remove(directory.empty() ? name : directory + "/" + name));
+            }
+        }
+        return {};
+    }
+
   private:
     static std::string path_of(const ObjectName& name) { return std::string(objects_directory) + "/" + to_hex(name.sha256); }
 

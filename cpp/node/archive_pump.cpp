@@ -27,7 +27,7 @@ Result<Hash> hash_of(ports::ByteSource& source) {
 }
 
 codec::PackedFrame packed(const store::Frame& frame) {
-    return {frame.columns_crc,
+    return {codec::columns_crc(frame.buffer.bytes(), frame.view.layout),
             frame.buffer.bytes().subspan(codec::envelope_bytes, frame.view.layout.end - codec::envelope_bytes)};
 }
 
@@ -249,6 +249,7 @@ Result<std::uint64_t> ArchivePump::prune(std::size_t keep) {
     // Manifests go before what they name, so that none is ever there without its objects.
     for (std::size_t at = keep; at < numbers.size(); ++at)
         DVESP_TRY(target_->remove_document(archive::manifest_name(numbers[at])));
+    DVESP_TRY(target_->clean_up());
     std::uint64_t removed = 0;
     std::erase_if(known_, [&](const auto& entry) {
         return std::any_of(entry.second.parts.begin(), entry.second.parts.end(),

@@ -8,9 +8,9 @@ from typing import Any
 from . import _native
 from .errors import InvalidArgument, Unavailable
 from .keyring import Keyring
-from .targets import Target
+from .targets import Directory, Target
 
-__all__ = ["check_keyring", "check_targets", "open_archived"]
+__all__ = ["check_keyring", "check_targets", "open_archived", "parse_target"]
 
 
 def check_targets(targets: Any, name: str) -> list[dict[str, Any]]:
@@ -49,3 +49,12 @@ def open_archived(path: str | None, nodes: Any, devices: Any, keyring: Any, arch
     if devices is not None:
         raise Unavailable("archive= is not available with devices=: the fragments on devices are the copy of a sealed store")
     return _native.Store(path, check_targets(archive, "archive"), check_keyring(keyring))
+
+
+def parse_target(text: str, public: bool) -> Target:
+    """A target as the command line writes it: a directory, or ``kind:...``.
+
+    Raises:
+        InvalidArgument: a kind that there is not, or not what it needs.
+    """
+    return Directory(text, archive_public=public)
