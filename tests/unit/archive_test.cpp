@@ -80,7 +80,7 @@ struct Place {
     }
     [[nodiscard]] node::ArchiveSetup setup(std::uint8_t secret, bool is_public = false) {
         node::ArchiveSetup setup;
-        setup.targets.push_back({target(), is_public});
+        setup.targets.push_back({target(), is_public, "directory"});
         if (secret != 0) setup.secret = secret_of(secret);
         setup.executor = dvesp::os::make_executor(2, 2);
         return setup;
