@@ -26,10 +26,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
-    "keyring": "a sealed store comes back by opening it: VectorStore(path, devices=[...], keyring=...)",
-    "archive": "archive targets need the archive layer, which this build does not have: use snapshot(path)",
     "chain": "anchoring on a chain needs the chain client, which this build does not have",
-    "from_": "archive targets need the archive layer, which this build does not have: restore a snapshot",
 }
 
 
@@ -99,7 +96,10 @@ def open_sealed(path: str | None, nodes: Any, devices: Any, keyring: Any, tls: A
             'devices=["node1:7000", ...]'
         )
     if devices is None:
-        raise InvalidArgument("keyring is given without devices: a sealed store needs devices=[...], where its fragments lie")
+        raise InvalidArgument(
+            "keyring is given without devices or archive: a sealed store needs devices=[...], where its fragments lie, and an "
+            "archived one archive=[...]"
+        )
     places = check_devices(path, devices)
     files = device_tls(places, tls)
     if keyring is None:
