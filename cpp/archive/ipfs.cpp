@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "archive/content.hpp"
 #include "archive/ipfs_directory.hpp"
 #include "archive/ipfs_upload.hpp"
 #include "codec/ipns.hpp"

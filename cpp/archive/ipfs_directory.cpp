@@ -59,9 +59,12 @@ Result<std::optional<codec::Cid>> RootDirectory::root() {
 Result<std::optional<std::vector<codec::PbLink>>> RootDirectory::links(const std::string& path) {
     DVESP_ASSIGN(const auto top, root());
     DVESP_ASSIGN(auto block, reader_.read_block(*top));
-    DVESP_ASSIGN(auto links, codec::parse_directory(block));
+    const auto parsed = codec::parse_directory(block);
+    if (!parsed.ok())
+        return fail(ErrorCode::corruption, "root: " + to_text(*top) + " is no archive: " + parsed.error().message);
+    std::vector<codec::PbLink> links = *parsed;
     if (find_link(links, documents_folder) == nullptr && find_link(links, objects_folder) == nullptr) {
-        return fail(ErrorCode::corruption, "IPFS " + to_text(*top) + " is no archive: it has neither objects nor documents");
+        return fail(ErrorCode::corruption, "root: " + to_text(*top) + " is no archive: it has neither objects nor documents");
     }
     for (std::size_t start = 0; start < path.size();) {
         const std::size_t end = std::min(path.find('/', start), path.size());

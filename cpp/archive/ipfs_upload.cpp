@@ -94,10 +94,4 @@ CarParts car_parts(const FilePlan& plan, ports::ByteSource& content) {
     return out.take();
 }
 
-Result<void> MemorySource::read(std::uint64_t offset, MutableBytes into) {
-    DVESP_ASSERT(offset <= bytes_.size() && into.size() <= bytes_.size() - offset);
-    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), into.size(), into.begin());
-    return {};
-}
-
 }  // namespace dvesp::archive

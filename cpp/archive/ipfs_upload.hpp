@@ -41,16 +41,4 @@ struct CarParts {
 };
 [[nodiscard]] CarParts car_parts(const FilePlan& plan, ports::ByteSource& content);
 
-/// Bytes in memory as a source.
-class MemorySource final : public ports::ByteSource {
-  public:
-    /// @pre `bytes` outlives it
-    explicit MemorySource(ByteView bytes) : bytes_(bytes) {}
-    [[nodiscard]] std::uint64_t size() const noexcept override { return bytes_.size(); }
-    Result<void> read(std::uint64_t offset, MutableBytes into) override;
-
-  private:
-    ByteView bytes_;
-};
-
 }  // namespace dvesp::archive
