@@ -147,10 +147,11 @@ class IpfsReader::FileRead {
             return fed.ok() || disordered ? fed : Result<void>(refused(ErrorCode::integrity, fed.error().message));
         };
         const Result<ports::HttpAnswer> answer = reader_.ask(place_, Form::car, wanted, sink);
-        if (!answer.ok() && !disordered) return answer.error();
-        if (answer.ok() && !car.finish().ok()) return refused(ErrorCode::unavailable, "it broke off");
+        const bool knows_no_cars = !answer.ok() && answer.error().code == ErrorCode::invalid_argument;
+        if (!answer.ok() && !disordered && !knows_no_cars) return answer.error();
         take_repeated();
-        only_block_ = blocks_ == before;  // a gateway without CARs, or with others than were asked for
+        only_block_ = blocks_ == before;  // no CAR, or one of other blocks than were asked for
+        if (!only_block_ && answer.ok() && !car.finish().ok()) return refused(ErrorCode::unavailable, "it broke off");
         return {};
     }
 
@@ -258,6 +259,9 @@ Result<ports::HttpAnswer> IpfsReader::ask(std::size_t place, Form form, const co
         if (status == 404 || status == 410 || (status == 500 && lacks))
             return fail(ErrorCode::corruption, what + ": it is not there");
         if (status == 401 || status == 403) return fail(ErrorCode::permission_denied, what);
+        if (status == 400 || status == 406 || status == 415 || status == 501) {
+            return fail(ErrorCode::invalid_argument, what + ": it is no trustless gateway");
+        }
         return fail(ErrorCode::unavailable, what);
     }
 }
