@@ -128,8 +128,14 @@ Result<Kubo::Reply> Kubo::judge(std::string_view command, const ports::HttpAnswe
                 "the IPFS node " + place() + " answers " + std::to_string(answer.status) + " to " + std::string(command));
 }
 
+Result<ports::HttpAnswer> Kubo::send(const ports::HttpCall& call, const ports::ByteSink& sink) const {
+    auto answer = client_.call(call, sink);
+    if (answer.ok() || answer.error().message.find(place()) != std::string::npos) return answer;
+    return fail(answer.error().code, "the IPFS node " + place() + ": " + answer.error().message);
+}
+
 Result<Kubo::Reply> Kubo::ask(std::string_view command, const Arguments& arguments) const {
-    DVESP_ASSIGN(const ports::HttpAnswer answer, client_.call(request(command, arguments)));
+    DVESP_ASSIGN(const ports::HttpAnswer answer, send(request(command, arguments)));
     return judge(command, answer);
 }
 
@@ -164,7 +170,7 @@ Result<void> Kubo::pin(const codec::Cid& cid) const {
         return fail(ErrorCode::timeout, "the IPFS node " + place() + " finds nobody who has " + to_text(cid));
     });
     const ports::HttpCall call = request("pin/add", {{"arg", to_text(cid)}, {"progress", "true"}});
-    DVESP_ASSIGN(const ports::HttpAnswer answer, client_.call(call, [&](ByteView bytes) { return lines.feed(bytes); }));
+    DVESP_ASSIGN(const ports::HttpAnswer answer, send(call, [&](ByteView bytes) { return lines.feed(bytes); }));
     DVESP_ASSIGN(const Reply reply, judge("pin/add", answer));
     if (!reply.ok) return refusal("pin/add", reply.text);
     if (!pinned)
@@ -184,7 +190,7 @@ Result<void> Kubo::import_car(std::vector<ports::HttpCall::Piece> body, const st
     ports::HttpCall call = request("dag/import", {{"pin-roots", is_last}, {"fast-provide-root", is_last}, {"stats", "true"}});
     call.headers.emplace_back("Content-Type", "multipart/form-data; boundary=" + boundary);
     call.body = std::move(body);
-    DVESP_ASSIGN(const ports::HttpAnswer answer, client_.call(call));
+    DVESP_ASSIGN(const ports::HttpAnswer answer, send(call));
     DVESP_ASSIGN(const Reply reply, judge("dag/import", answer));
     if (!reply.ok) return refusal("dag/import", reply.text);
     bool whole = false, named = root == nullptr;
@@ -267,7 +273,7 @@ Result<void> Kubo::publish(const std::string& key, const codec::Cid& cid) const 
                                                     {"resolve", "false"},
                                                     {"allow-offline", "true"}});
     call.stall_ms = publish_stall_ms;
-    DVESP_ASSIGN(const ports::HttpAnswer answer, client_.call(call));
+    DVESP_ASSIGN(const ports::HttpAnswer answer, send(call));
     DVESP_ASSIGN(const Reply reply, judge("name/publish", answer));
     if (reply.ok) return {};
     if (contains(reply.text, "no key by the given name")) {
@@ -280,7 +286,7 @@ Result<void> Kubo::publish(const std::string& key, const codec::Cid& cid) const 
 Result<bool> Kubo::provide(const codec::Cid& cid) const {
     ports::HttpCall call = request("routing/provide", {{"arg", to_text(cid)}});
     call.stall_ms = publish_stall_ms;
-    DVESP_ASSIGN(const ports::HttpAnswer answer, client_.call(call));
+    DVESP_ASSIGN(const ports::HttpAnswer answer, send(call));
     DVESP_ASSIGN(const Reply reply, judge("routing/provide", answer));
     if (reply.ok) return true;
     if (contains(reply.text, "no connected peers") || contains(reply.text, "online mode")) return false;

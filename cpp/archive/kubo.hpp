@@ -75,6 +75,8 @@ class Kubo {
         bool ok = false;
         std::string text;  ///< the body, or what the node says is wrong
     };
+    /// The client's call; its errors name the node.
+    Result<ports::HttpAnswer> send(const ports::HttpCall& call, const ports::ByteSink& sink = {}) const;
     /// @errors as above; an error of the command itself is a Reply that is not ok
     [[nodiscard]] Result<Reply> ask(std::string_view command, const Arguments& arguments) const;
     /// The same where every error of the command is ours, too.
