@@ -119,9 +119,7 @@ def place(sections: list[Section], first: int) -> tuple[bytearray, bytearray, di
     return code, constants, places
 
 
-def relocate(
-    code: bytearray, sections: list[Section], symbols: list[Symbol], places: dict[int, tuple[bool, int]]
-) -> None:
+def relocate(code: bytearray, sections: list[Section], symbols: list[Symbol], places: dict[int, tuple[bool, int]]) -> None:
     """Fills in the targets of calls and the addresses of constants."""
     for section in sections:
         if section.kind not in (REL, RELA) or section.info not in places:

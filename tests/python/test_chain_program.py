@@ -162,7 +162,16 @@ def test_record_of_posts_is_written_field_by_field(features: str) -> None:
     machine.ok(machine.initialize())
     bump = Pubkey.find_program_address([b"root", bytes(machine.authority.pubkey()), COLLECTION], PROGRAM_ID)[1]
     first = machine.record()
-    assert first[:8] == (discriminator("account:CollectionRoot"), 1, bump, bytes(machine.authority.pubkey()), COLLECTION, ZEROS, 0, 0)
+    assert first[:8] == (
+        discriminator("account:CollectionRoot"),
+        1,
+        bump,
+        bytes(machine.authority.pubkey()),
+        COLLECTION,
+        ZEROS,
+        0,
+        0,
+    )
     assert first.chain_hash == ZEROS
     account = machine.svm.get_account(machine.address())
     assert account is not None and account.lamports == machine.svm.minimum_balance_for_rent_exemption(RECORD.size)
@@ -209,6 +218,7 @@ def test_money_sent_to_an_address_does_not_keep_its_record_away(machine: Machine
         assert machine.record(address).collection_id == collection
 
 
+HALF = discriminator("global:initialize") + bytes(31)
 REFUSED_POSTS: dict[str, tuple[int, Callable[[Machine], tuple[Instruction, Keypair]]]] = {
     "stale sequence": (6000, lambda m: (m.post(0, ZEROS, 1), m.authority)),
     "sequence of the future": (6000, lambda m: (m.post(2, ZEROS, 1), m.authority)),
@@ -238,7 +248,10 @@ REFUSED_POSTS: dict[str, tuple[int, Callable[[Machine], tuple[Instruction, Keypa
     "initialize without payer": (3006, lambda m: (m.initialize(authority_writable=False, signs=False), m.stranger)),
     "initialize with another program": (3008, lambda m: (m.initialize(system=PROGRAM_ID), m.authority)),
     "initialize with two accounts": (3005, lambda m: (m.initialize(accounts=2), m.authority)),
-    "initialize half a collection": (102, lambda m: (m.initialize(data=discriminator("global:initialize") + bytes(31)), m.authority)),
+    "initialize half a collection": (
+        102,
+        lambda m: (m.initialize(data=discriminator("global:initialize") + bytes(31)), m.authority),
+    ),
 }
 
 
