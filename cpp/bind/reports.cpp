@@ -1,5 +1,6 @@
 /// bind/reports.cpp - describe, status and progress as Python values.
 #include "bind/arguments.hpp"
+#include "bind/chain.hpp"
 #include "bind/errors.hpp"
 #include "bind/store.hpp"
 
@@ -82,6 +83,7 @@ py::dict PyStore::status(bool detail) {
     out["queues"] = queues;
     out["lag"] = py::dict();
     out["restoring"] = false;
+    if (store_->chain() != nullptr) out["chain"] = chain_report(*store_->chain());
     return out;
 }
 

@@ -64,11 +64,13 @@ Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open_sealed(OwnedPorts por
 
 EmbeddedStore::~EmbeddedStore() {
     static_cast<void>(close().ok());  // an un-closed store loses nothing; there is nobody to tell
+    chain_.reset();
     database_.reset();
 }
 
 Result<void> EmbeddedStore::close() {
     if (!database_) return {};
+    if (chain_) chain_->stop();
     if (sealed_ && !is_closed_) static_cast<void>(sealed_->complete().ok());  // what cannot be completed now is later
     Result<void> closed = database_->close();
     if (sealed_ && !is_closed_) {

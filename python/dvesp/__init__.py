@@ -10,6 +10,7 @@ Example:
 
 from ._native import version as _version
 from .aio import AsyncCollection, AsyncVectorStore
+from .chain import Solana
 from .collection import Collection
 from .deployment import TLS
 from .errors import (
@@ -63,6 +64,7 @@ __all__ = [
     "Retrievability",
     "Sealed",
     "SearchResult",
+    "Solana",
     "StorageFull",
     "StoreLocked",
     "Timeout",

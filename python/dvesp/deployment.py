@@ -28,7 +28,6 @@ __all__ = [
 _ELSEWHERE = {
     "keyring": "a sealed store comes back by opening it: VectorStore(path, devices=[...], keyring=...)",
     "archive": "archive targets need the archive layer, which this build does not have: use snapshot(path)",
-    "chain": "anchoring on a chain needs the chain client, which this build does not have",
     "from_": "archive targets need the archive layer, which this build does not have: restore a snapshot",
 }
 

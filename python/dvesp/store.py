@@ -14,6 +14,7 @@ from typing import Any, Self
 from . import _native
 from . import arguments as check
 from .arguments import check_path
+from .chain import attach, check_chain
 from .collection import Collection
 from .deployment import check_fragments, check_replicas, connect, open_sealed, refuse_elsewhere
 from .errors import InvalidArgument
@@ -44,7 +45,9 @@ class VectorStore(Writing, Reading):
             or is there is a directory. A missing one is a device offline. An empty ``path`` is brought back from devices with
             data.
         keyring: a `Keyring`, which sealed stores need.
-        api_key, archive, chain: of REST and of archived stores; not in this build.
+        chain: a `Solana`, to which the roots of the collections follow writes in the background, for a store on this
+            machine; ``status(detail=True)["chain"]`` says how far they are.
+        api_key, archive: of REST and of archived stores; not in this build.
         progress: bars for long work; None: where somebody can see them, False: never, True: always.
 
     Raises:
@@ -78,7 +81,8 @@ class VectorStore(Writing, Reading):
         level = check.check_level(consistency_level)
         bars = None if progress is None else check.check_flag(progress, "progress")
         directory = None if path is None else check_path(path)
-        refuse_elsewhere({"archive": archive, "chain": chain})
+        refuse_elsewhere({"archive": archive})
+        check_chain(chain, nodes)
         native: _native.Store | _native.RemoteStore
         if devices is not None or keyring is not None:
             native = open_sealed(directory, nodes, devices, keyring, tls)
@@ -86,6 +90,8 @@ class VectorStore(Writing, Reading):
             native = _native.Store(directory) if nodes is None else connect(nodes, tls, api_key)
         if nodes is None and (api_key is not None or (tls is not None and devices is None)):
             raise InvalidArgument("tls and api_key are for talking to nodes: give nodes=[...] too")
+        if isinstance(native, _native.Store):
+            attach(native, chain)
         self._take(native, directory, level, bars, devices is not None)
         watch(self)
         watch(self)
