@@ -61,6 +61,8 @@ class Target {
     virtual Result<void> remove_document(const std::string& name) = 0;
     /// Names of all documents, sorted.
     virtual Result<std::vector<std::string>> list_documents() = 0;
+    /// Removes what puts left behind that never ended. Nobody else writes to this place meanwhile.
+    virtual Result<void> clean_up() { return {}; }
     /// What a person needs besides to restore from elsewhere, e.g. the CID of a root that holds everything; empty = nothing.
     virtual Result<std::string> root() { return std::string(); }
 };

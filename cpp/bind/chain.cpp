@@ -246,11 +246,11 @@ py::dict PyChain::deploy(const std::shared_ptr<PyKeyring>& program_key, const py
     return out;
 }
 
-py::dict chain_report(const node::ChainKeeper& keeper) {
-    const node::ChainStatus status = keeper.status();
+py::dict chain_report(const node::ChainKeeper* keeper) {
+    const node::ChainStatus status = keeper != nullptr ? keeper->status() : node::ChainStatus();
     py::dict out;
     py::dict collections;
-    out["configured"] = true;
+    out["configured"] = keeper != nullptr;
     out["posted_sequence"] = 0;
     out["posted_root"] = py::none();
     for (const node::ChainStatus::Posted& posted : status.posted) {

@@ -53,7 +53,7 @@ class PyChain {
     std::unique_ptr<archive::RootAnchor> anchor_;  ///< nullptr: the mode is off
 };
 
-/// What `status(detail=True)["chain"]` is.
-[[nodiscard]] pybind11::dict chain_report(const node::ChainKeeper& keeper);
+/// What `status(detail=True)["chain"]` is. @param keeper nullptr: the store has no chain
+[[nodiscard]] pybind11::dict chain_report(const node::ChainKeeper* keeper);
 
 }  // namespace dvesp::bind

@@ -3,6 +3,9 @@
 
 #include <pybind11/pybind11.h>
 
+#include <memory>
+#include <optional>
+
 #include "sealed/key_table.hpp"
 
 namespace dvesp::bind {
@@ -16,5 +19,8 @@ class PyKeyring {
   private:
     sealed::UserSecret secret_;
 };
+
+/// None where no key is needed.
+using MaybeKeyring = std::optional<std::shared_ptr<PyKeyring>>;
 
 }  // namespace dvesp::bind

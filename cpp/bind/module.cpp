@@ -1,6 +1,7 @@
 /// bind/module.cpp - the native module's table of contents.
 #include <pybind11/stl.h>
 
+#include "bind/archive.hpp"
 #include "bind/audit.hpp"
 #include "bind/certificates.hpp"
 #include "bind/chain.hpp"
@@ -70,6 +71,13 @@ void PyStore::define(py::module_& module) {
             py::arg("path"), py::arg("devices"), py::arg("keyring"), py::arg("tls"))
         .def("plan_collection", &PyStore::plan_collection, py::arg("name"), py::arg("k"), py::arg("n"))
         .def("retrievability", &PyStore::retrievability, py::arg("collection"))
+        .def(py::init<const std::optional<std::string>&, const py::list&, const MaybeKeyring&>(), py::arg("path"),
+             py::arg("archive"), py::arg("keyring"))
+        .def_static("restore_archive", &PyStore::restore_archive, py::arg("archive"), py::arg("keyring"), py::arg("path"))
+        .def("archive", &PyStore::archive, py::arg("timeout_ms"))
+        .def("prune_archive", &PyStore::prune_archive, py::arg("keep"))
+        .def("wait_restored", &PyStore::wait_restored, py::arg("timeout_ms"))
+        .def("restore_progress", &PyStore::restore_progress)
         .def_static("restore", &PyStore::restore, py::arg("source"), py::arg("path"));
     define_methods(store);
 }
@@ -82,6 +90,7 @@ PYBIND11_MODULE(_native, module) {
     dvesp::bind::SearchReply::define(module);
     dvesp::bind::PyKeyring::define(module);
     dvesp::bind::PyStoreKeys::define(module);
+    dvesp::bind::PyArchive::define(module);
     dvesp::bind::PyStore::define(module);
     dvesp::bind::PyRemoteStore::define(module);
     dvesp::bind::PyChain::define(module);

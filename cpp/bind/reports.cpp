@@ -1,4 +1,5 @@
 /// bind/reports.cpp - describe, status and progress as Python values.
+#include "bind/archive.hpp"
 #include "bind/arguments.hpp"
 #include "bind/chain.hpp"
 #include "bind/errors.hpp"
@@ -40,6 +41,31 @@ py::dict PyStore::describe(const std::string& name, std::uint64_t, const std::st
     return out;
 }
 
+namespace {
+
+/// What is on IPFS, of all its targets together.
+py::dict ipfs_of(const std::vector<node::ArchiveTargetReport>& archived) {
+    std::uint64_t segments = 0;
+    std::uint64_t objects = 0;
+    std::uint64_t nodes = 0;
+    std::uint64_t last_ms = 0;
+    for (const node::ArchiveTargetReport& report : archived) {
+        if (report.kind != "ipfs") continue;
+        segments += report.segments;
+        objects += report.objects;
+        nodes += report.manifest != 0 ? 1 : 0;
+        last_ms = std::max(last_ms, report.last_archive_ms);
+    }
+    py::dict out;
+    out["archived_segments"] = segments;
+    out["total_cids"] = objects;
+    out["pinned_nodes"] = nodes;
+    out["last_archive"] = instant_of(last_ms);
+    return out;
+}
+
+}  // namespace
+
 py::dict PyStore::status(bool detail) {
     take(database().check_open());
     const store::StoreStatus status = database().status();
@@ -59,11 +85,8 @@ py::dict PyStore::status(bool detail) {
     member["entities"] = entities;
     member["shards"] = shards;
     member["trust"] = 1.0;
-    py::dict ipfs;
-    ipfs["archived_segments"] = 0;
-    ipfs["total_cids"] = 0;
-    ipfs["pinned_nodes"] = 0;
-    ipfs["last_archive"] = py::none();
+    const auto archived =
+        store_->archive() != nullptr ? store_->archive()->reports() : std::vector<node::ArchiveTargetReport>();
     py::dict privacy;
     privacy["differential_privacy_enabled"] = false;
     privacy["shared_segments_noised"] = 0;
@@ -72,7 +95,7 @@ py::dict PyStore::status(bool detail) {
     out["topology"] = "embedded";
     out["node_count"] = 1;
     out["members"] = py::list(py::make_tuple(member));
-    out["ipfs"] = ipfs;
+    out["ipfs"] = ipfs_of(archived);
     out["privacy"] = privacy;
     if (!detail) return out;
     py::dict queues;
@@ -82,8 +105,10 @@ py::dict PyStore::status(bool detail) {
         status.background_error.empty() ? py::object(py::none()) : py::object(py::str(status.background_error));
     out["queues"] = queues;
     out["lag"] = py::dict();
-    out["restoring"] = false;
-    if (store_->chain() != nullptr) out["chain"] = chain_report(*store_->chain());
+    out["archive"] = archive_reports(archived);
+    out["restoring"] =
+        store_->restore() != nullptr ? restore_report(store_->restore()->progress()) : py::object(py::bool_(false));
+    out["chain"] = chain_report(store_->chain());
     return out;
 }
 

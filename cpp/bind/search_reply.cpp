@@ -44,9 +44,11 @@ Result<std::shared_ptr<SearchReply>> SearchReply::run(node::EmbeddedStore& store
     DVESP_TRY(check_queries(asked, collection->config()));
     database.note_metric(*collection, asked.options.metric);
     const auto pin = store.sealed() != nullptr ? store.sealed()->pin() : nullptr;
+    const bool is_partial = database.is_restoring();
     DVESP_ASSIGN(const auto search,
                  store::SnapshotSearch::prepare(*collection, collection->snapshot(), asked.options, asked.filter));
     auto reply = std::make_shared<SearchReply>();
+    reply->is_partial_ = is_partial;
     reply->count_ = asked.count;
     reply->top_k_ = asked.options.top_k;
     reply->dimension_ = asked.dimension;
@@ -183,6 +185,7 @@ void SearchReply::define(py::module_& module) {
         return py::array_t<float>({self->count_, std::size_t{self->top_k_}, std::size_t{self->dimension_}},
                                   self->vectors_.get(), py::cast(self));
     });
+    reply.def_property_readonly("is_partial", [](const SearchReply& self) { return self.is_partial_; });
     reply.def_property_readonly("metadata", [](const SearchReply& self) {
         py::list rows;
         for (const Values& hits : self.metadata_) {

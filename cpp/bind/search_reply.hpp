@@ -43,6 +43,7 @@ class SearchReply {
     bool with_vectors_ = false;
     double time_ms_ = 0;
     std::uint32_t nodes_queried_ = 1;
+    bool is_partial_ = false;           ///< the store was being restored
     std::string level_;                 ///< that was reached; empty = the one that was asked for
     std::vector<float> distances_;      ///< [count, top_k]
     std::unique_ptr<float[]> vectors_;  ///< [count, top_k, dimension] or nothing

@@ -22,15 +22,6 @@ namespace py = pybind11;
 namespace dvesp::bind {
 namespace {
 
-/// One job may seal while another builds.
-constexpr std::size_t background_threads = 2;
-
-template <class Work>
-auto unlocked(Work work) {
-    const py::gil_scoped_release release;
-    return work();
-}
-
 /// Rows as they are in their fragments; their ids and versions are the index's. @param keep owns what the rows then show
 Result<void> unseal(node::EmbeddedStore& store, const store::Collection& collection, std::span<const store::Location> locations,
                     std::vector<store::RowView>& rows, std::vector<sealed::OpenedRecord>& keep) {
@@ -251,6 +242,10 @@ py::tuple PyStore::get(const std::string& collection, const py::list& ids, std::
         std::vector<store::Location> locations;
         for (std::size_t index = 0; index < id_views.size(); ++index) {
             DVESP_ASSIGN(const auto found, store::Collection::find(*snapshot, id_views[index]));
+            if (!found && database().is_restoring()) {
+                return fail(ErrorCode::unavailable, "ids: '" + std::string(id_views[index]) +
+                                                        "' is not here yet, or never was: the store is being restored");
+            }
             if (!found) continue;
             DVESP_ASSIGN(const store::RowView row, found->source->row(found->row));
             rows.push_back(row);

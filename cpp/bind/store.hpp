@@ -15,6 +15,16 @@
 
 namespace dvesp::bind {
 
+/// One job may seal while another builds.
+inline constexpr std::size_t background_threads = 2;
+
+/// Works without the GIL.
+template <class Work>
+auto unlocked(Work work) {
+    const pybind11::gil_scoped_release release;
+    return work();
+}
+
 using FloatArray = pybind11::array_t<float, pybind11::array::c_style>;
 
 /// Walks a pinned snapshot; keeps the store alive.
@@ -47,6 +57,14 @@ class PyStore {
     /// A sealed store. @param devices as SealedOptions says. @param tls what nodes are shown
     PyStore(const std::string& path, const std::vector<std::string>& devices, const std::shared_ptr<PyKeyring>& keyring,
             const TlsPaths& tls);
+    /// A plain store with an archive (bind/archive.cpp, as the next five).
+    PyStore(const std::optional<std::string>& path, const pybind11::list& targets, const MaybeKeyring& keyring);
+    static std::shared_ptr<PyStore> restore_archive(const pybind11::list& targets, const MaybeKeyring& keyring,
+                                                    const std::optional<std::string>& path);
+    void archive(std::uint64_t timeout_ms);
+    std::uint64_t prune_archive(std::size_t keep);
+    void wait_restored(std::uint64_t timeout_ms);
+    pybind11::tuple restore_progress();
     void plan_collection(const std::string& name, std::uint32_t k, std::uint32_t n);
     pybind11::dict retrievability(const std::string& collection);
     static std::shared_ptr<PyStore> restore(const std::string& source, const std::optional<std::string>& path);

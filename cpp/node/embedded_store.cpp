@@ -62,15 +62,39 @@ Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open_sealed(OwnedPorts por
     return opened;
 }
 
+Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open_archived(OwnedPorts ports, ArchiveSetup archive,
+                                                                    const store::DatabaseOptions& options) {
+    DVESP_ASSIGN(auto opened, open(std::move(ports), options));
+    const ArchivePorts borrowed{opened->ports_.files.get(), opened->ports_.clock.get(), opened->ports_.random.get()};
+    DVESP_ASSIGN(opened->archive_, ArchiveKeeper::open(borrowed, *opened->database_, std::move(archive)));
+    return opened;
+}
+
+Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open_restoring(OwnedPorts ports, ArchiveSetup from,
+                                                                     const store::DatabaseOptions& options) {
+    std::unique_ptr<EmbeddedStore> opened(new EmbeddedStore(std::move(ports)));
+    OwnedPorts& own = opened->ports_;
+    DVESP_ASSIGN(auto reader, ArchiveReader::open(std::move(from), *own.files, *own.random));
+    const store::Ports borrowed{own.files.get(), own.clock.get(), own.random.get(), own.executor.get()};
+    DVESP_ASSIGN(opened->database_, store::Database::open_restoring(borrowed, options, reader->store()));
+    opened->restore_ = std::make_unique<ArchiveRestore>(std::move(reader), *own.files, *opened->database_);
+    opened->restore_->start();
+    return opened;
+}
+
 EmbeddedStore::~EmbeddedStore() {
     static_cast<void>(close().ok());  // an un-closed store loses nothing; there is nobody to tell
     chain_.reset();
+    archive_.reset();
+    restore_.reset();
     database_.reset();
 }
 
 Result<void> EmbeddedStore::close() {
     if (!database_) return {};
     if (chain_) chain_->stop();
+    if (archive_) archive_->stop();
+    if (restore_) restore_->stop();
     if (sealed_ && !is_closed_) static_cast<void>(sealed_->complete().ok());  // what cannot be completed now is later
     Result<void> closed = database_->close();
     if (sealed_ && !is_closed_) {

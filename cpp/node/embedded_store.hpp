@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "node/archive_restore.hpp"
 #include "node/chain_keeper.hpp"
 #include "node/sealed_store.hpp"
 #include "store/database.hpp"
@@ -26,8 +27,19 @@ class EmbeddedStore {
     /// Opens, creates or restores a sealed store; `ports.files` is not needed. @errors as SealedStore::open and Database::open
     static Result<std::unique_ptr<EmbeddedStore>> open_sealed(OwnedPorts ports, SealedOptions sealed,
                                                               const store::DatabaseOptions& options = {});
+    /// Opens or creates a plain store whose archive follows its writes. @errors as open and ArchiveKeeper::open
+    static Result<std::unique_ptr<EmbeddedStore>> open_archived(OwnedPorts ports, ArchiveSetup archive,
+                                                                const store::DatabaseOptions& options = {});
+    /// A plain store that comes back from an archive into the empty `ports.files`: it can be searched while it does.
+    /// @errors as ArchiveReader::open and Database::open_restoring
+    static Result<std::unique_ptr<EmbeddedStore>> open_restoring(OwnedPorts ports, ArchiveSetup from,
+                                                                 const store::DatabaseOptions& options = {});
     ~EmbeddedStore();
 
+    /// nullptr: the store has no archive.
+    [[nodiscard]] ArchiveKeeper* archive() noexcept { return archive_.get(); }
+    /// nullptr: the store did not come from an archive.
+    [[nodiscard]] ArchiveRestore* restore() noexcept { return restore_.get(); }
     /// nullptr: the store is plain.
     [[nodiscard]] SealedStore* sealed() noexcept { return sealed_.get(); }
     [[nodiscard]] store::Database& database() noexcept { return *database_; }
@@ -49,6 +61,8 @@ class EmbeddedStore {
     std::unique_ptr<SealedStore> sealed_;
     std::unique_ptr<store::Database> database_;
     std::unique_ptr<ChainKeeper> chain_;
+    std::unique_ptr<ArchiveKeeper> archive_;
+    std::unique_ptr<ArchiveRestore> restore_;
     bool is_closed_ = false;
 };
 

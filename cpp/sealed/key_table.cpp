@@ -221,6 +221,11 @@ std::vector<std::uint8_t> KeyTable::encode_body() const {
     return std::move(out.bytes());
 }
 
+Result<std::array<std::uint8_t, 16>> KeyTable::id_of(ByteView bytes) {
+    DVESP_ASSIGN(const KeyTable table, parse(bytes));
+    return table.store_id_;
+}
+
 Result<KeyTable> KeyTable::parse(ByteView bytes) {
     if (bytes.size() < sizeof(Hash)) return malformed();
     const ByteView body = bytes.first(bytes.size() - sizeof(Hash));

@@ -65,6 +65,8 @@ class KeyTable {
     static Result<KeyTable> create(const UserSecret& secret, RandomSource& random);
     /// @errors sealed: the secret unlocks no slot; corruption: the bytes are no key table
     static Result<KeyTable> open(ByteView bytes, const UserSecret& secret);
+    /// Whose table the bytes are, without a secret. @errors corruption: they are no key table
+    static Result<std::array<std::uint8_t, 16>> id_of(ByteView bytes);
     /// The newest genuine table of all that there are, if `secret` still unlocks it. Which is newest is proved with the master
     /// key, so a device that lies about a number is not believed. @cost scrypt once a slot, for a passphrase
     /// @errors sealed: the secret unlocks none, was removed, or was replaced by a rotation; corruption: all are damaged

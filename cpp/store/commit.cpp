@@ -33,6 +33,7 @@ Result<void> check_dimension(const char* field, std::uint32_t dimension, const C
 }  // namespace
 
 Result<void> Database::submit(WriteOperation& operation) {
+    DVESP_TRY(check_writable());
     Pending pending;
     pending.operation = &operation;
     if (operation.collection) {

@@ -37,6 +37,10 @@ Result<void> Database::close() {
     if (closed_.exchange(true)) return {};
     maintenance_->stop();
     const std::scoped_lock upkeep(upkeep_mutex_);
+    if (restoring_) {  // there is no store yet, so nothing to end
+        lock_.reset();
+        return {};
+    }
     auto marked = in_log([this] { return log_.append_marker([this] { return persist_from_log(); }); });
     lock_.reset();
     return marked;
@@ -67,7 +71,7 @@ std::vector<std::string> Database::collection_names() const {
 
 std::vector<std::shared_ptr<Collection>> Database::selected(const std::string& name, Result<void>& result) const {
     std::vector<std::shared_ptr<Collection>> out;
-    result = check_open();
+    result = check_writable();
     if (!result.ok()) return out;
     if (!name.empty()) {
         auto found = collection(name);
@@ -146,6 +150,7 @@ Result<void> Database::persist_manifest() {
     DVESP_TRY(files.sync_directory(""));
     manifest_uncertain_ = false;
     manifest_edition_ = manifest.edition;
+    manifest_writes_.fetch_add(1, std::memory_order_relaxed);
     manifest_copy_damaged_ = false;
     return {};
 }
@@ -218,7 +223,7 @@ Result<void> copy_file(ByteView from, ports::Files& target, const std::string& p
 }  // namespace
 
 Result<void> Database::snapshot_to(ports::Files& target) {
-    DVESP_TRY(check_open());
+    DVESP_TRY(check_writable());
     DVESP_ASSIGN(const bool taken, target.exists(manifest_path));
     if (taken)
         return fail(ErrorCode::invalid_argument, target.describe("") + ": there is a store already; give an empty directory");

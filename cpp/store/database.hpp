@@ -150,6 +150,32 @@ class Database {
     [[nodiscard]] std::string log_place() const { return ports_.files->describe(log_directory); }
     [[nodiscard]] std::uint64_t log_bytes() const { return log_.bytes_in_use(); }
 
+    // ---- an archive (database_archive.cpp): everything acknowledged as immutable parts, and the way back
+    struct ArchiveState {
+        std::uint64_t version = 0;                            ///< state_version() as of this state or a little before
+        codec::Manifest manifest;                             ///< without log files; its files are those that `pinned` keeps
+        std::vector<std::shared_ptr<const Frame>> frames;     ///< what no segment covers, those of a shard in their order
+        std::vector<std::shared_ptr<const Snapshot>> pinned;  ///< of each collection of the manifest
+    };
+    /// @errors closed; unavailable while the store is being restored; corruption: a collection is damaged
+    Result<ArchiveState> archive_state();
+    /// Another number whenever archive_state() would be another. @threads any  @cost two loads
+    [[nodiscard]] std::uint64_t state_version() const noexcept {
+        return append_count_.load(std::memory_order_relaxed) + manifest_writes_.load(std::memory_order_relaxed);
+    }
+    /// Opens the empty `ports.files` as a store that comes back piece by piece: the collections of `manifest`, no rows yet.
+    /// Until finish_restore() writes and upkeep are refused as unavailable, and nothing on the disk says that there is a store.
+    /// @errors invalid_argument: there is a store already; corruption: the manifest; store_locked; storage_full; io_failed
+    static Result<std::unique_ptr<Database>> open_restoring(const Ports& ports, const DatabaseOptions& options,
+                                                            const codec::Manifest& manifest);
+    [[nodiscard]] bool is_restoring() const noexcept { return restoring_.load(std::memory_order_acquire); }
+    /// Searches see the rows of a segment of the manifest from now on; its file is in place, and those of its indexes that are
+    /// in `entry`. May come again with more indexes. @errors corruption
+    Result<void> arrive(std::uint32_t shard, const codec::SegmentEntry& entry);
+    /// All segments have arrived: adds what was in no segment, and makes the store one. A power cut before leaves none.
+    /// @param frames as archive_state() gave them    @errors corruption: a segment is missing; storage_full; io_failed
+    Result<void> finish_restore(const std::vector<std::shared_ptr<Frame>>& frames);
+
     // ---- upkeep; `name` empty = every collection
     /// Seals heads, so that all rows are in segments. @errors storage_full, io_failed
     Result<void> flush(const std::string& name);
@@ -197,6 +223,10 @@ class Database {
     Result<void> replay_frame(const RecoveredFrame& frame);
     void attribute_damage(const LogDamage& damage, const std::map<std::uint32_t, std::uint64_t>& last_seen);
     Result<void> remove_orphans(const codec::Manifest& manifest);
+
+    // database_archive.cpp
+    Result<void> prepare_restore(const codec::Manifest& manifest);
+    Result<void> check_writable() const;
 
     // commit.cpp
     struct Pending;
@@ -261,6 +291,9 @@ class Database {
 
     std::shared_mutex upkeep_mutex_;  ///< shared by flush, compact, verify and snapshots, so that close waits for them
     std::atomic<bool> closed_{false};
+    std::atomic<bool> restoring_{false};
+    std::unique_ptr<const codec::Manifest> arriving_;  ///< while restoring_: what is to come
+    std::atomic<std::uint64_t> manifest_writes_{0};
     std::atomic<bool> marker_scheduled_{false};
     std::atomic<std::uint64_t> append_count_{0};
     Progress progress_;

@@ -60,6 +60,7 @@ void Maintenance::wait_ms(std::uint64_t duration_ms) {
 }
 
 void Maintenance::wake() {
+    if (database_.is_restoring()) return;
     for (const Lane lane : {Lane::seal, Lane::build}) {
         if (!scheduled_[static_cast<int>(lane)] && has_work(lane)) schedule(lane, 0);
     }

@@ -35,6 +35,7 @@ from .keyring import Keyring
 from .results import CollectionInfo, DeleteResult, InsertResult, Record, Retrievability, UpdateResult, VerifyReport
 from .search_results import BatchSearchResult, Match, Metrics, SearchResult
 from .store import VectorStore
+from .targets import Directory
 
 __version__ = _version()
 
@@ -50,6 +51,7 @@ __all__ = [
     "Corruption",
     "DeleteResult",
     "DimensionMismatch",
+    "Directory",
     "Error",
     "IdExists",
     "IdNotFound",

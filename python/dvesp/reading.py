@@ -57,7 +57,7 @@ class Reading(Session):
         reply, level = self._search(
             query, top_k, distance_metric, filter, include_vectors, params, collection, consistency_level, timeout_ms
         )
-        return SearchResult.from_reply(reply, Metrics(reply.nodes_queried, reply.time_ms, level))
+        return SearchResult.from_reply(reply, Metrics(reply.nodes_queried, reply.time_ms, level, reply.is_partial))
 
     query = search
 
@@ -86,7 +86,7 @@ class Reading(Session):
         reply, level = self._search(
             queries, top_k, distance_metric, filter, include_vectors, params, collection, consistency_level, timeout_ms
         )
-        return BatchSearchResult.from_reply(reply, Metrics(reply.nodes_queried, reply.time_ms, level))
+        return BatchSearchResult.from_reply(reply, Metrics(reply.nodes_queried, reply.time_ms, level, reply.is_partial))
 
     def _search(
         self,

@@ -29,11 +29,13 @@ class Metrics:
         nodes_queried: nodes that took part; 1 on one machine.
         time_ms: wall-clock time in milliseconds, measured inside the native call.
         consistency_level_achieved: ``"ONE"``, ``"QUORUM"`` or ``"ALL"``; on one machine the level asked for.
+        is_partial: whether the store was being restored from an archive, so that not every record was there to be found.
     """
 
     nodes_queried: int
     time_ms: float
     consistency_level_achieved: str
+    is_partial: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -13,10 +13,11 @@ from typing import Any, Self
 
 from . import _native
 from . import arguments as check
+from .archiving import check_keyring, check_targets, open_archived
 from .arguments import check_path
 from .chain import attach, check_chain
 from .collection import Collection
-from .deployment import check_fragments, check_replicas, connect, open_sealed, refuse_elsewhere
+from .deployment import check_fragments, check_replicas, connect, open_sealed
 from .errors import InvalidArgument
 from .forks import watch
 from .progress import shown
@@ -44,10 +45,12 @@ class VectorStore(Writing, Reading):
             only k devices give. A node is ``"HOST:PORT"`` and was started with ``--device``; what has a slash, is a path object
             or is there is a directory. A missing one is a device offline. An empty ``path`` is brought back from devices with
             data.
-        keyring: a `Keyring`, which sealed stores need.
+        keyring: a `Keyring`, which sealed stores need, and archives that are not public.
+        archive: one or more targets (`Directory`, `IPFS`, `S3`, `ShadowDrive`) that a copy of everything goes to in the
+            background, encrypted; writes never wait for it, see ``archive()``.
         chain: a `Solana`, to which the roots of the collections follow writes in the background, for a store on this
             machine; ``status(detail=True)["chain"]`` says how far they are.
-        api_key, archive: of REST and of archived stores; not in this build.
+        api_key: of REST.
         progress: bars for long work; None: where somebody can see them, False: never, True: always.
 
     Raises:
@@ -81,10 +84,11 @@ class VectorStore(Writing, Reading):
         level = check.check_level(consistency_level)
         bars = None if progress is None else check.check_flag(progress, "progress")
         directory = None if path is None else check_path(path)
-        refuse_elsewhere({"archive": archive})
         check_chain(chain, nodes)
         native: _native.Store | _native.RemoteStore
-        if devices is not None or keyring is not None:
+        if archive is not None:
+            native = open_archived(directory, nodes, devices, keyring, archive)
+        elif devices is not None or keyring is not None:
             native = open_sealed(directory, nodes, devices, keyring, tls)
         else:
             native = _native.Store(directory) if nodes is None else connect(nodes, tls, api_key)
@@ -238,6 +242,49 @@ class VectorStore(Writing, Reading):
         with shown("snapshot", self._native.progress, self._progress):
             self._native.snapshot(target)
 
+    def archive(self, collection: str | None = None, *, timeout_ms: int | None = None) -> None:
+        """Waits until every target of the archive holds everything acknowledged so far, of all collections.
+
+        Without it uploads follow writes by themselves; ``status(detail=True)["archive"]`` says how far they are.
+
+        Args:
+            collection: one that exists; the others go with it. None: all.
+            timeout_ms: None: as long as it takes, unless a target fails five times in a row.
+
+        Raises:
+            InvalidArgument: the store has no archive, or a target holds another store's. Unavailable, Timeout: a target cannot
+            be reached. PermissionDenied: it refuses. Corruption: a file of the store is damaged and was not archived.
+        """
+        if collection is not None:
+            self.collection(collection)
+        wait_ms = 0 if timeout_ms is None else check.check_timeout(timeout_ms)
+        with shown("archive", self._native.progress, self._progress):
+            self._embedded("archive").archive(wait_ms)
+
+    def prune_archive(self, keep: int = 1) -> int:
+        """Removes what the newest ``keep`` states in each target do not need; returns how many objects went.
+
+        Raises:
+            InvalidArgument: ``keep`` below 1, or the store has no archive. Unavailable, Timeout: a target cannot be reached.
+        """
+        return self._embedded("archive").prune_archive(check.check_int(keep, "keep", 1, 1_000_000))
+
+    def wait_restored(self, timeout_ms: int | None = None) -> None:
+        """Waits until a store that ``restore(wait=False)`` opened is complete.
+
+        Raises:
+            Timeout: it is not, after ``timeout_ms``. IntegrityError, Corruption, Unavailable: what ended the restore.
+        """
+        wait_ms = 0 if timeout_ms is None else check.check_timeout(timeout_ms)
+        native = self._embedded("restore")
+        with shown("restore", native.restore_progress, self._progress):
+            native.wait_restored(wait_ms)
+
+    def _embedded(self, what: str) -> _native.Store:
+        if not isinstance(self._native, _native.Store):
+            raise InvalidArgument(f"{what}: a cluster has no archive of its own")
+        return self._native
+
     @classmethod
     def restore(
         cls,
@@ -248,32 +295,58 @@ class VectorStore(Writing, Reading):
         keyring: Any = None,
         wait: bool = True,
     ) -> Self:
-        """Opens a store made from a snapshot.
+        """Opens a store made from a snapshot, or from an archive.
 
         Args:
-            source: the directory that ``snapshot`` wrote.
+            source: the directory that ``snapshot`` wrote; with ``from_`` it is where the new store lives.
             path: where the new store lives; None: in memory.
-            from_, keyring: of archived and sealed stores; not in this build.
-            wait: a snapshot directory is complete when this returns, either way.
+            from_: a target of the archive, or several; what one lacks or has damaged comes from another.
+            keyring: what the archive was made with, unless it is public.
+            wait: False: an archived store serves as soon as its first segment is there; searches say ``is_partial``, writes are
+                refused, and ``wait_restored()`` waits for the end. A snapshot is complete when this returns, either way.
 
         Raises:
-            InvalidArgument: no source, or a path that holds something. Corruption: the snapshot is damaged.
+            InvalidArgument: no source, a path that holds something, no archive there. Sealed: the key is wrong or missing.
+            Corruption, IntegrityError: the snapshot or an object is damaged, by name. Unavailable, Timeout: no target answers.
         """
         check.check_flag(wait, "wait")
-        refuse_elsewhere({"from_": from_, "keyring": keyring})
+        if from_ is not None:
+            return cls._restore_archive(source if path is None else path, from_, keyring, wait)
+        if keyring is not None:
+            raise InvalidArgument(
+                "keyring is given without from_: a snapshot needs none, and a sealed store comes back by opening it with "
+                "devices=[...]"
+            )
         if source is None:
             raise InvalidArgument("source is None: give the directory that snapshot(path) wrote")
         origin, target = check_path(source, "source"), None if path is None else check_path(path)
         with shown("restore", lambda: ("restore", 0, 0), None):
             native = _native.Store.restore(origin, target)
+        return cls._of(native, target)
+
+    @classmethod
+    def _restore_archive(cls, path: Any, from_: Any, keyring: Any, wait: bool) -> Self:
+        target = None if path is None else check_path(path)
+        native = _native.Store.restore_archive(check_targets(from_, "from_"), check_keyring(keyring), target)
+        store = cls._of(native, target)
+        if wait:
+            try:
+                store.wait_restored()
+            except BaseException:
+                store.close()
+                raise
+        return store
+
+    @classmethod
+    def _of(cls, native: _native.Store, path: str | None) -> Self:
         store = cls.__new__(cls)
-        store._take(native, target, "QUORUM", None)
+        store._take(native, path, "QUORUM", None)
         watch(store)
         watch(store)
         return store
 
     def status(self, detail: bool = False) -> dict[str, Any]:
-        """The state, with the members of ``GET /v1/cluster/status``; ``detail`` adds queues, lag, restoring."""
+        """The state, with the members of ``GET /v1/cluster/status``; ``detail`` adds queues, lag, archive, restoring."""
         return self._native.status(check.check_flag(detail, "detail"))
 
     def close(self) -> None:

@@ -328,8 +328,25 @@ def device_seeds() -> None:
         save("device_fuzz", bytes([1, op - 1]), answer)
 
 
+def archive_seeds() -> None:
+    part = bytes(32) + struct.pack("<QI", 7, 3) + b"cid"
+    file = struct.pack("<BI", 1, 2) + bytes(32) + struct.pack("<QI", 5, 2) + part * 2
+    body = struct.pack("<Q", 4) + b"root" + struct.pack("<QQ", 0, 2) + file * 2
+    save("archive_fuzz", b"\x00", body)
+    numbers = struct.pack("<QQ", 3, 1_700_000_000_000)
+    document = b"DVARCHM1" + struct.pack("<II", 1, 0) + bytes(16) + numbers + bytes(64) + struct.pack("<QQQ", len(body), 0, 0)
+    save("archive_fuzz", b"\x01", document, body, bytes(64))
+    frame = next(path for path in sorted((GOLDEN / "log").iterdir()))
+    data = frame.read_bytes()[:4096]
+    (end,) = struct.unpack_from("<Q", data, 32)
+    (crc,) = struct.unpack_from("<I", data, 44)
+    pack = b"DVARCHF1" + struct.pack("<QQII", 1, end - 64, crc, 0) + data[64:end]
+    save("archive_fuzz", b"\x02", pack)
+    save("archive_fuzz", b"\x03", bytes(100))
+
+
 WRITERS = [cbor_seeds, filter_seeds, config_seeds, container_seeds, frame_seeds, manifest_seeds, log_seeds, rest_seeds]
-WRITERS += [crypto_seeds, gossip_seeds, encrypted_file_seeds, audit_seeds, revocation_seeds, device_seeds]
+WRITERS += [crypto_seeds, gossip_seeds, encrypted_file_seeds, audit_seeds, revocation_seeds, device_seeds, archive_seeds]
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import argparse
 import base64
 import contextlib
 import hashlib
+import itertools
 import json
 import subprocess
 import sys
@@ -72,6 +73,15 @@ def _error_json(error: Any) -> Json:
     inner = error.err
     custom = {"Custom": inner.code} if type(inner).__name__ == "InstructionErrorCustom" else str(inner).rpartition(".")[2]
     return {"InstructionError": [error.index, custom]}
+
+
+def _memo_of(log: list[str]) -> str | None:
+    """The memo of a transaction as nodes list it: ``[bytes] text``."""
+    for line, text in itertools.pairwise(log):
+        if line.startswith("Program log: Memo (len "):
+            length = line.removeprefix("Program log: Memo (len ").partition(")")[0]
+            return f"[{length}] {text.removeprefix('Program log: ')}"
+    return None
 
 
 class Chain:
@@ -162,10 +172,7 @@ class Chain:
         result = self.svm.send_transaction(transaction)
         meta = result.meta() if hasattr(result, "err") else result
         error = _error_json(result.err()) if hasattr(result, "err") else None
-        memo = next((line for line in meta.logs() if line.startswith("Program log: Memo (len ")), None)
-        if memo is not None:
-            length, _, rest = memo.removeprefix("Program log: Memo (len ").partition("): ")
-            memo = f"[{length}] {json.loads(rest)}"
+        memo = _memo_of(meta.logs())
         units = meta.compute_units_consumed()
         self.history[signature] = Landed(slot, error, meta.logs(), units, raw, int(time.time()), memo)
         for key in transaction.message.account_keys:

@@ -15,7 +15,7 @@ from dvesp import Solana, VectorStore, _native
 from solders.keypair import Keypair
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "peers"))
-from solana_rpc import SolanaNode  # noqa: E402
+from solana_rpc import SolanaNode
 
 PROGRAM = Path(__file__).resolve().parents[2] / "programs" / "dvesp_root"
 PROGRAM_ID = str(Keypair.from_seed(bytes([7]) * 32).pubkey())

@@ -260,10 +260,11 @@ def test_ids_are_rooted_where_they_are_asked_for(node: SolanaNode, wallet: Walle
         assert status["collections"]["default"]["leaf_count"] == 3
 
 
-def test_store_without_a_chain_says_nothing_of_one(node: SolanaNode, wallet: Wallet, vectors: Vectors) -> None:
+def test_store_whose_chain_is_off_posts_nothing(node: SolanaNode, wallet: Wallet, vectors: Vectors) -> None:
     with VectorStore(chain=solana(node, wallet, anchor_mode="off")) as store:
         store.insert(vectors(2))
-        assert "chain" not in store.status(detail=True)
+        chain = store.status(detail=True)["chain"]
+        assert not chain["configured"] and chain["posted_root"] is None and chain["pending"] == 0
 
 
 def test_writes_neither_wait_nor_fail_when_the_chain_is_gone_and_the_next_process_posts(
