@@ -18,12 +18,6 @@ namespace py = pybind11;
 namespace dvesp::bind {
 namespace {
 
-template <class Work>
-auto unlocked(Work work) {
-    const py::gil_scoped_release release;
-    return work();
-}
-
 py::bytes py_bytes(ByteView bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 ByteView view_of(const py::bytes& value) {

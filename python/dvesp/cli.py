@@ -32,6 +32,19 @@ from .errors import Error
 __all__ = ["main"]
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
+_MODULES = (  # in the order of the help
+    cli_ask,
+    cli_data,
+    cli_store,
+    cli_serve,
+    cli_ca,
+    cli_keys,
+    cli_audit,
+    cli_org,
+    cli_archive,
+    cli_chain,
+    cli_bench,
+)
 
 
 class _Parser(argparse.ArgumentParser):
