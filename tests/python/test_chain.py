@@ -20,11 +20,14 @@ from dvesp.cli import main
 from solana_rpc import SolanaNode, running_node
 from solders.hash import Hash
 from solders.keypair import Keypair
+from solders.litesvm import LiteSVM
 from solders.message import MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
+from test_chain_program import Machine
 
 Vectors = Callable[..., Any]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -143,9 +146,9 @@ class _in_background:
 def test_two_writers_of_one_record_never_lose_a_post(node: SolanaNode, wallet: Wallet) -> None:
     one, two, collection = native_of(solana(node, wallet)), native_of(solana(node, wallet)), bytes([14]) * 32
     one.post(collection, bytes([1]) * 32, 1, True)
-    with _in_background(lambda: two.post(collection, bytes([9]) * 32, 9, True)) as second:
-        with contextlib.suppress(VersionConflict):  # the larger state was there first
-            one.post(collection, bytes([2]) * 32, 2, True)
+    other = _in_background(lambda: two.post(collection, bytes([9]) * 32, 9, True))
+    with other as second, contextlib.suppress(VersionConflict):  # the larger state was there first
+        one.post(collection, bytes([2]) * 32, 2, True)
     assert second()["leaf_count"] == 9
     assert one.read(collection)["leaf_count"] == 9
     sequences = [root["sequence"] for root in one.history(collection, 10)]
@@ -248,6 +251,29 @@ def test_roots_follow_writes_and_are_those_computed_in_python(
 def _settled(store: VectorStore) -> dict[str, Any] | None:
     status: dict[str, Any] = store.status(detail=True)["chain"]
     return status if status["pending"] == 0 else None
+
+
+def test_account_after_each_of_a_thousand_batches_is_the_root_that_python_computes(vectors: Vectors) -> None:
+    """In the machine itself, since a node takes a slot for each; the leaves are what the writers were told."""
+    machine = Machine(LiteSVM())
+    leaves: list[bytes] = []
+    with VectorStore() as store:
+        store.create_collection("c", 8)
+        native = store._native
+        assert isinstance(native, _native.Store)
+        identity = _native.chain_root(native, "c", "frames", None)["collection_id"]
+        machine.ok(machine.initialize(collection=identity))
+        address = machine.address(collection=identity)
+        for batch in range(1000):
+            leaves.append(bytes.fromhex(store.insert(vectors(2, seed=batch), collection="c").consistency_hash))
+            if batch in (200, 500):
+                store.flush("c")
+            if batch == 700:
+                store.compact("c")
+            local = _native.chain_root(native, "c", "frames", None)
+            machine.ok(machine.post(batch, local["root"], local["leaf_count"], record=address))
+            record = machine.record(address)
+            assert (record.merkle_root, record.leaf_count) == (merkle_root(leaves), batch + 1)
 
 
 def test_ids_are_rooted_where_they_are_asked_for(node: SolanaNode, wallet: Wallet, vectors: Vectors) -> None:
