@@ -268,10 +268,11 @@ py::dict chain_report(const node::ChainKeeper* keeper) {
 void PyChain::define(py::module_& module) {
     py::class_<PyChain, std::shared_ptr<PyChain>>(module, "Chain", "Roots of collections on Solana; safe to share.")
         .def(py::init([](std::string rpc_url, std::string program_id, std::string commitment, std::uint64_t priority,
-                         std::string anchor_mode, std::shared_ptr<PyKeyring> wallet, std::optional<std::string> creator) {
+                         std::string anchor_mode, const std::optional<std::shared_ptr<PyKeyring>>& wallet,
+                         std::optional<std::string> creator) {
                  return std::make_shared<PyChain>(ChainArguments{std::move(rpc_url), std::move(program_id),
                                                                  std::move(commitment), priority, std::move(anchor_mode),
-                                                                 std::move(wallet), std::move(creator)});
+                                                                 wallet.value_or(nullptr), std::move(creator)});
              }),
              py::arg("rpc_url"), py::arg("program_id"), py::arg("commitment"), py::arg("priority_microlamports"),
              py::arg("anchor_mode"), py::arg("wallet"), py::arg("creator"))

@@ -314,7 +314,7 @@ def test_path_of_a_file_is_refused_and_the_file_is_kept(tmp_path: Path) -> None:
 def test_restore_arguments_that_are_wrong_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="source"):
         VectorStore.restore()
-    with pytest.raises(Unavailable, match="from_"):
+    with pytest.raises(InvalidArgument, match="from_"):
         VectorStore.restore(tmp_path / "to", from_=["x"])
     with pytest.raises(Unavailable, match="keyring"):
         VectorStore.restore(tmp_path / "from", tmp_path / "to", keyring=object())
