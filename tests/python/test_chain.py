@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import hashlib
 import pickle
 import time
 from collections.abc import Callable, Iterator
@@ -14,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 from chain_support import PROGRAM, PROGRAM_ID, Wallet, frame_roots, make_wallet, merkle_root, solana, wait_for
-from dvesp import InvalidArgument, PermissionDenied, Solana, Unavailable, VectorStore, VersionConflict, _native
+from dvesp import InvalidArgument, Keyring, PermissionDenied, Solana, Unavailable, VectorStore, VersionConflict, _native
 from solana_rpc import SolanaNode, running_node
+from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.litesvm import LiteSVM
 from solders.message import MessageV0, to_bytes_versioned
@@ -194,6 +196,24 @@ def test_record_of_another_authority_is_refused(node: SolanaNode, wallet: Wallet
         native_of(solana(node, stranger, creator=wallet.address)).post(collection, bytes([2]) * 32, 2, True)
 
 
+def test_transferred_record_is_continued_by_the_new_authority(node: SolanaNode, wallet: Wallet, tmp_path: Path) -> None:
+    collection, heir = bytes([20]) * 32, make_wallet(tmp_path, node, "heir.json")
+    old = native_of(solana(node, wallet))
+    old.post(collection, bytes([1]) * 32, 1, True)
+    accounts = [(Pubkey.from_string(old.address(collection)), False, True), (wallet.key.pubkey(), True, False)]
+    data = hashlib.sha256(b"global:transfer_authority").digest()[:8] + bytes(heir.key.pubkey())
+    blockhash = Hash.from_string(node.call("getLatestBlockhash")["value"]["blockhash"])
+    transfer = _instruction(Pubkey.from_string(PROGRAM_ID), data, accounts)
+    message = MessageV0.try_compile(wallet.key.pubkey(), [transfer], [], blockhash)
+    raw = base64.b64encode(bytes(VersionedTransaction(message, [wallet.key]))).decode()
+    node.call("sendTransaction", raw, {"encoding": "base64"})
+    with pytest.raises(PermissionDenied):
+        old.post(collection, bytes([2]) * 32, 2, True)
+    new = native_of(solana(node, heir, creator=wallet.address))
+    posted = new.post(collection, bytes([2]) * 32, 2, True)
+    assert posted["sequence"] == 2 and posted["authority"] == heir.address and old.read(collection) == new.read(collection)
+
+
 def test_memos_keep_roots_where_there_is_no_program(node: SolanaNode, wallet: Wallet) -> None:
     chain = native_of(solana(node, wallet, anchor_mode="memo", program_id=str(Keypair().pubkey())))
     one, two = bytes([17]) * 32, bytes([18]) * 32
@@ -282,6 +302,20 @@ def test_ids_are_rooted_where_they_are_asked_for(node: SolanaNode, wallet: Walle
         assert status["collections"]["default"]["leaf_count"] == 3
 
 
+def test_roots_of_sealed_stores_follow_too_and_their_records_are_proven(
+    node: SolanaNode, wallet: Wallet, tmp_path: Path, vectors: Vectors
+) -> None:
+    keyring = Keyring.from_passphrase("correct horse battery staple")
+    devices = [tmp_path / f"d{number}" for number in range(5)]
+    with VectorStore(tmp_path / "s", devices=devices, keyring=keyring, chain=solana(node, wallet)) as store:
+        for batch in range(3):
+            store.insert(vectors(2, seed=batch), ids=[f"{batch}a", f"{batch}b"])
+        status = wait_for(lambda: _settled(store), "the root")
+        assert status["posted_root"] == merkle_root(frame_roots(store)).hex()
+        proof = _native.chain_prove(store._native, "default", "1b", None)  # type: ignore[arg-type]
+        assert proof["root"] == status["posted_root"] and proof["frame_index"] == 1 and proof["leaf_index"] == 1
+
+
 def test_store_whose_chain_is_off_posts_nothing(node: SolanaNode, wallet: Wallet, vectors: Vectors) -> None:
     with VectorStore(chain=solana(node, wallet, anchor_mode="off")) as store:
         store.insert(vectors(2))
@@ -304,7 +338,7 @@ def test_writes_neither_wait_nor_fail_when_the_chain_is_gone_and_the_next_proces
             status = wait_for(lambda: _failed(store), "an error of the chain")
             assert "program_id" in status["last_error"] and "collection default" in status["last_error"]
             assert status["pending"] == 1 and status["posted_sequence"] == 0 and status["posted_root"] is None
-            assert np.median(took) < 0.2
+            assert np.median(took) < 0.5
             closing = time.monotonic()
         assert time.monotonic() - closing < 5
     with running_node(program, slot_ms=20) as node:
