@@ -124,6 +124,19 @@ async def test_an_embedder_that_is_wrong_says_so(directory: Path) -> None:
         assert "shape [2] out of 1 texts" in await refusal(client, "search", collection="notes", text="a")
 
 
+async def test_collections_of_the_demo_take_text_without_an_embedder(directory: Path) -> None:
+    (directory / "texts").mkdir()
+    for name, text in (("ants.md", "Ants carry heavy leaves."), ("boats.md", "A boat sails on the sea.")):
+        (directory / "texts" / name).write_text(text)
+    demo = [str(Path(sys.executable).with_name("dvesp")), "demo", "--path", "texts", "--store", "s"]
+    subprocess.run(demo, cwd=directory, capture_output=True, check=True, timeout=60)
+    async with served(directory) as client:
+        by_text = {facts["name"]: facts["takes_text"] for facts in await call(client, "list_collections")}
+        assert by_text["docs"] and not by_text["notes"]
+        found = await call(client, "search", collection="docs", text="a ship on the water", top_k=1)
+        assert "boat" in found[0]["metadata"]["text"]
+
+
 async def test_a_cluster_is_served(directory: Path, cluster: Any, cluster_store: VectorStore) -> None:
     cluster_store.insert([[1, 0], [0, 1]], [{"n": 1}, {"n": 2}], ["a", "b"], "far")
     async with served(directory, store=",".join(cluster.addresses)) as client:
