@@ -131,6 +131,8 @@ def test_retriever_filters_limits_and_returns_embeddings(compass: DvespDocumentS
     near = DvespEmbeddingRetriever(compass, score_threshold=0.5, params={"exact": True})
     assert ids(near.run(query_embedding=EAST)["documents"]) == ["e", "ne"]
     assert ids(near.run(query_embedding=EAST, score_threshold=0.9)["documents"]) == ["e"]
+    least = compass.search(EAST)[1].score
+    assert ids(near.run(query_embedding=EAST, score_threshold=least)["documents"]) == ["e", "ne"]
     first = near.run(query_embedding=EAST, return_embedding=True)["documents"][0]
     assert first.embedding == EAST and near.run(query_embedding=EAST)["documents"][0].embedding is None
 
@@ -195,6 +197,8 @@ def test_policies_hold_for_ids_that_are_twice_in_one_call(compass: DvespDocument
     assert compass.write_documents(twice, DuplicatePolicy.SKIP) == 1
     by_id = {"field": "id", "operator": "==", "value": "x"}
     assert compass.filter_documents(by_id)[0].content == "first"
+    assert compass.write_documents([Document(id="x", content="late"), Document(id="y")], DuplicatePolicy.SKIP) == 1
+    assert compass.filter_documents(by_id)[0].content == "first"
     assert compass.write_documents(twice, DuplicatePolicy.OVERWRITE) == 2
     assert compass.filter_documents(by_id)[0].content == "last"
 
@@ -222,6 +226,7 @@ def test_dates_and_none_in_lists() -> None:
             Document(id="1", meta={"at": "2024-01-01"}),
             Document(id="2", meta={"at": "2025-01-01"}),
             Document(id="3", meta={"at": None}),
+            Document(id="4"),
         ]
     )
 
@@ -229,7 +234,7 @@ def test_dates_and_none_in_lists() -> None:
         return ids(store.filter_documents({"field": "at", "operator": operator, "value": value}))
 
     assert found(">", datetime(2024, 6, 1)) == ["2"]
-    assert found("in", [None, "2024-01-01"]) == ["1", "3"]
+    assert found("in", [None, "2024-01-01"]) == ["1", "3", "4"]
     assert found("not in", [None, "2024-01-01"]) == ["2"]
     assert found("in", ["2024-01-01"]) == ["1"]
     store.close()

@@ -41,12 +41,12 @@ def directory(tmp_path: Path) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def served(directory: Path, *options: str, store: str = "s") -> AsyncIterator[Client]:
-    """A client of ``dvesp mcp`` with these options."""
+async def served(directory: Path, *options: str, store: str = "s", mode: str = "auto") -> AsyncIterator[Client]:
+    """A client of ``dvesp mcp`` with these options; ``legacy`` is the handshake of protocols before 2026."""
     command = [str(Path(sys.executable).with_name("dvesp")), "mcp", store, *options]
     parameters = StdioServerParameters(command=command[0], args=command[1:], cwd=directory, env={"PYTHONPATH": str(directory)})
     with (directory / "mcp.log").open("w") as log:
-        async with Client(stdio_client(parameters, errlog=log)) as client:
+        async with Client(stdio_client(parameters, errlog=log), mode=mode) as client:
             yield client
 
 
@@ -87,6 +87,12 @@ async def test_reading_tools_and_no_writing_one_by_default(directory: Path) -> N
         assert "upsert" in await refusal(client, "upsert", collection="notes", records=[{"vector": [1, 0, 0]}])
     with VectorStore(directory / "s") as store:
         assert store.count("notes") == 4
+
+
+async def test_clients_of_older_protocols_are_served(directory: Path) -> None:
+    async with served(directory, mode="legacy") as client:
+        assert sorted(tool.name for tool in (await client.list_tools()).tools) == ["get", "list_collections", "search"]
+        assert [hit["id"] for hit in await call(client, "search", collection="notes", vector=[0, 0, 1], top_k=1)] == ["c"]
 
 
 async def test_errors_are_sentences_for_the_model(directory: Path) -> None:
