@@ -1,7 +1,7 @@
 """Archives: what they cost a writer, and how long a store takes to come back from a directory, S3, IPFS and Shadow Drive.
 
-Services run on this machine, beside the store, on its cores and its disk. Upserts: two stores take turns, one whose archive cannot
-be reached, one without an archive. Cold start: a new process restores 100,000 x 1536 with their graphs; the first answer, the
+Services run on this machine, beside the store, on its cores and its disk. Upserts: two stores take turns, one whose archive
+cannot be reached, one without an archive. Cold start: a new process restores 100,000 x 1536 with their graphs; the first answer, the
 last piece, CPU seconds and peak memory of that process, and whether 20 searches answer as before.
 """
 

@@ -214,9 +214,10 @@ def test_kill_9_during_uploads_loses_nothing(tmp_path: Path, keyring: Keyring) -
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
             assert process.stdout is not None
             deadline = threading.Timer(0.05 + rng.random() * 0.4 + (0.5 if life == 0 else 0), process.kill)
+            first, last = last, max(last, int(process.stdout.readline()))
+            assert last > first
+            deadline.start()
             for line in process.stdout:
-                if last < int(line) and not deadline.is_alive():
-                    deadline.start()
                 last = int(line)
     with VectorStore(tmp_path / "s", archive=[Directory(tmp_path / "a")], keyring=keyring) as store:
         store.compact()  # so that no background work changes the segments now
