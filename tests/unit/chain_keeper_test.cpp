@@ -237,6 +237,16 @@ TEST_CASE("chain_keeper_posts_what_the_process_before_it_did_not_and_nothing_twi
     kept.executor->drain();
     CHECK(kept.keeper->status().posted.empty());
     CHECK(kept.keeper->status().last_error.empty());
+    kept.write(*database, "c", "a");
+    kept.executor->drain();
+    REQUIRE(database->drop_collection("c").ok());
+    store::CollectionConfig config;
+    config.dimension = 4;
+    REQUIRE(database->create_collection("c", config, false).ok());
+    kept.keeper->notify();
+    kept.executor->drain();
+    CHECK(chain.posts == 3);  // the new one of the same name is empty: nothing to say
+    CHECK(kept.keeper->status().posted.empty());
 }
 
 TEST_CASE("chain_keeper_does_not_replace_a_later_state_by_that_of_an_older_copy") {
