@@ -345,6 +345,40 @@ def archive_seeds() -> None:
     save("archive_fuzz", b"\x03", bytes(100))
 
 
+def ipfs_seeds() -> None:
+    """Texts of CIDs, blocks, CARs and a record of the vectors; answers of kubo."""
+    vectors = FUZZ.parent / "vectors" / "ipfs"
+    cids = ["QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n", "bafkreie5qrjvaw64n4tjm6hbnm7fnqvcssfed4whsjqxzslbd3jwhsk3mm"]
+    cids += ["k51qzi5uqu5dmjjgoe7s21dncepi970722cn30qlhm9qridas1c9ktkjb6ejux", "f015500050001020304"]
+    for text in [*cids, "12D3KooWSzRuSFHgLsKr6jJboAPdP7xMga2YBgBspYuErxswcgvt", "2026-11-29T20:00:00.25Z"]:
+        save("ipfs_fuzz", b"\0", text.encode())
+    blocks = [line.split("block=")[1].split()[0] for line in (vectors / "dag_pb.txt").read_text().splitlines()[1:]]
+    for block in blocks:
+        save("ipfs_fuzz", b"\1", bytes.fromhex(block.replace("-", "")))
+    raw = b"\x01\x55\x00\x03abc"
+    link = b"\x0a\x07" + raw + b"\x12\x00\x18\x03"
+    links = bytes([0x12, len(link)]) + link
+    for data in (b"\x08\x02\x18\x06\x20\x03\x20\x03", b"\x08\x01", b"\x08\x05", b"\x08\x02\x12\x03abc\x18\x09\x20\x03\x20\x03"):
+        save("ipfs_fuzz", b"\1", links * 2, bytes([0x0A, len(data)]), data)
+    record = (vectors / "ipns_record.txt").read_text().split("record=")[1].split()[0]
+    save("ipfs_fuzz", b"\2", bytes.fromhex(record))
+    for path in sorted(vectors.glob("*.car")):
+        save("ipfs_fuzz", b"\3\xff", path.read_bytes())
+        save("ipfs_fuzz", b"\3\0", path.read_bytes())
+    entry = {"Name": "x", "Type": 0, "Size": 10, "Hash": cids[1], "CumulativeSize": 20}
+    answers: list[Json] = [{"Keys": {cids[1]: {"Type": "recursive"}}}, {"Progress": 5, "Bytes": 7}, {"Pins": [cids[1]]}, entry]
+    answers += [
+        {"Entries": [entry, entry]},
+        {"Entries": None},
+        {"Root": {"Cid": {"/": cids[1]}, "PinErrorMsg": ""}},
+        {"Stats": {}},
+    ]
+    for answer in answers:
+        save("ipfs_fuzz", b"\4\0", json.dumps(answer).encode() + b"\n")
+    for message in ("path 'x' is not pinned", "file does not exist", "no space left on device"):
+        save("ipfs_fuzz", b"\4\1", json.dumps({"Message": message, "Code": 0, "Type": "error"}).encode())
+
+
 def chain_seeds() -> None:
     def answer(value: Json, kind: int = 0) -> bytes:
         return bytes([kind]) + u16(json.dumps(value).encode())
@@ -383,44 +417,9 @@ def chain_seeds() -> None:
     save("chain_fuzz", b"\3", "\n".join(lines).encode())
 
 
-def ipfs_seeds() -> None:
-    """Texts of CIDs, blocks, CARs and a record of the vectors; answers of kubo."""
-    vectors = FUZZ.parent / "vectors" / "ipfs"
-    cids = ["QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n", "bafkreie5qrjvaw64n4tjm6hbnm7fnqvcssfed4whsjqxzslbd3jwhsk3mm"]
-    cids += ["k51qzi5uqu5dmjjgoe7s21dncepi970722cn30qlhm9qridas1c9ktkjb6ejux", "f015500050001020304"]
-    for text in [*cids, "12D3KooWSzRuSFHgLsKr6jJboAPdP7xMga2YBgBspYuErxswcgvt", "2026-11-29T20:00:00.25Z"]:
-        save("ipfs_fuzz", b"\0", text.encode())
-    blocks = [line.split("block=")[1].split()[0] for line in (vectors / "dag_pb.txt").read_text().splitlines()[1:]]
-    for block in blocks:
-        save("ipfs_fuzz", b"\1", bytes.fromhex(block.replace("-", "")))
-    raw = b"\x01\x55\x00\x03abc"
-    link = b"\x0a\x07" + raw + b"\x12\x00\x18\x03"
-    links = bytes([0x12, len(link)]) + link
-    for data in (b"\x08\x02\x18\x06\x20\x03\x20\x03", b"\x08\x01", b"\x08\x05", b"\x08\x02\x12\x03abc\x18\x09\x20\x03\x20\x03"):
-        save("ipfs_fuzz", b"\1", links * 2, bytes([0x0A, len(data)]), data)
-    record = (vectors / "ipns_record.txt").read_text().split("record=")[1].split()[0]
-    save("ipfs_fuzz", b"\2", bytes.fromhex(record))
-    for path in sorted(vectors.glob("*.car")):
-        save("ipfs_fuzz", b"\3\xff", path.read_bytes())
-        save("ipfs_fuzz", b"\3\0", path.read_bytes())
-    entry = {"Name": "x", "Type": 0, "Size": 10, "Hash": cids[1], "CumulativeSize": 20}
-    answers: list[Json] = [{"Keys": {cids[1]: {"Type": "recursive"}}}, {"Progress": 5, "Bytes": 7}, {"Pins": [cids[1]]}, entry]
-    answers += [
-        {"Entries": [entry, entry]},
-        {"Entries": None},
-        {"Root": {"Cid": {"/": cids[1]}, "PinErrorMsg": ""}},
-        {"Stats": {}},
-    ]
-    for answer in answers:
-        save("ipfs_fuzz", b"\4\0", json.dumps(answer).encode() + b"\n")
-    for message in ("path 'x' is not pinned", "file does not exist", "no space left on device"):
-        save("ipfs_fuzz", b"\4\1", json.dumps({"Message": message, "Code": 0, "Type": "error"}).encode())
-
-
 WRITERS = [cbor_seeds, filter_seeds, config_seeds, container_seeds, frame_seeds, manifest_seeds, log_seeds, rest_seeds]
 WRITERS += [crypto_seeds, gossip_seeds, encrypted_file_seeds, audit_seeds, revocation_seeds, device_seeds, archive_seeds]
-WRITERS += [chain_seeds]
-WRITERS += [ipfs_seeds]
+WRITERS += [ipfs_seeds, chain_seeds]
 
 
 def main() -> None:
