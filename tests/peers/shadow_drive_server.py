@@ -73,8 +73,8 @@ class Upload:
 class Fault:
     """How the next ``count`` requests whose method and path hold ``where`` are answered.
 
-    ``how``: a status; "half": the connection ends in the middle of the body; "stall": nothing comes after half of it; "altered":
-    one bit is wrong; "short": a third is missing, and the length says so; "longer": more than there is.
+    ``how``: a status; "half": the connection ends in the middle of the body; "stall": nothing comes after half of it;
+    "altered": one bit is wrong; "short": a third is missing, and the length says so; "longer": more than there is.
     """
 
     where: str
@@ -250,9 +250,7 @@ class Service:
         question = json.loads(body)
         location, signer = text_of(question, "location"), text_of(question, "signer")
         address = urllib.parse.urlsplit(location).path.lstrip("/").partition("/")[0]
-        check_signature(
-            f"StorageAccount: {address}\nFile to delete: {location}", text_of(question, "message"), signer
-        )
+        check_signature(f"StorageAccount: {address}\nFile to delete: {location}", text_of(question, "message"), signer)
         self.owned(address, signer)
         del self.files[self.at(location)]
         return {"message": "File deleted."}

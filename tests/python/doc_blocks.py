@@ -18,7 +18,10 @@ NOT_RUN = {
         "README.md",
         'nodes = ["node1:7000", "node2:7000", "node3:7000"]',
     ): "names machines that only the reader has",
-    ("docs/chain.md", "from dvesp import Solana, VectorStore"): "names a program that was deployed; test_chain_store.py runs the same",
+    (
+        "docs/chain.md",
+        "from dvesp import Solana, VectorStore",
+    ): "names a deployed program; test_chain_cli.py runs the same",
     ("docs/archive.md", "from dvesp import IPFS, S3, ShadowDrive"): "names services; test_archive_services.py asks real ones",
 }
 
@@ -38,7 +41,7 @@ def uses_frameworks(page: str) -> bool:
 
 
 def run_page(page: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Runs the blocks of a page in ``directory``; a failure's traceback names the page and its line. Returns how many there are."""
+    """Runs the blocks of a page in ``directory``; a traceback names the page and its line. Returns how many there are."""
     text = (ROOT / page).read_text(encoding="utf-8")
     monkeypatch.chdir(directory)
     namespace: dict[str, Any] = {"__name__": "__main__"}

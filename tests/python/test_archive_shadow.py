@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kubo import ToolError, name_of
-from shadow_drive import ShadowDrive, ShadowTool, account_of, wallet_of
-from test_archive_ipfs import file_of, refusal
+from kubo import name_of
+from shadow_drive import ShadowDrive, ShadowTool
+from test_archive_ipfs import file_of
 
 MIB = 1 << 20
 PART = 5 * MIB
