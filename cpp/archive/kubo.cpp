@@ -108,7 +108,9 @@ ports::HttpCall Kubo::request(std::string_view command, const Arguments& argumen
 Error Kubo::refusal(std::string_view command, const std::string& message) const {
     const std::string text = "the IPFS node " + place() + " refused " + std::string(command) + ": " + message;
     if (contains(message, "no space left") || contains(message, "exceeds storage")) return fail(ErrorCode::storage_full, text);
-    return fail(ErrorCode::unavailable, text);
+    const bool is_service =
+        contains(message, "401 Unauthorized") || contains(message, "403 Forbidden");  // of a pinning service
+    return fail(is_service ? ErrorCode::permission_denied : ErrorCode::unavailable, text);
 }
 
 Result<Kubo::Reply> Kubo::judge(std::string_view command, const ports::HttpAnswer& answer) const {
@@ -216,13 +218,19 @@ Result<void> Kubo::import_car(std::vector<ports::HttpCall::Piece> body, const st
 }
 
 Result<void> Kubo::pin_remotely(const std::string& service, const codec::Cid& cid, const std::string& name) const {
-    const auto done =
-        tell("pin/remote/add", {{"arg", to_text(cid)}, {"service", service}, {"name", name}, {"background", "true"}});
-    return done.ok() || contains(done.error().message, "DUPLICATE_OBJECT") ? Result<void>() : done.error();
+    const std::string text = to_text(cid);
+    const Arguments wanted = {
+        {"service", service}, {"cid", text}, {"status", "queued"}, {"status", "pinning"}, {"status", "pinned"}};
+    DVESP_ASSIGN(const std::string there, tell("pin/remote/ls", wanted));
+    if (!there.empty()) return {};  // a service takes the same request twice, and counts it twice
+    const auto done = tell("pin/remote/add", {{"arg", text}, {"service", service}, {"name", name}, {"background", "true"}});
+    return done.ok() ? Result<void>() : done.error();
 }
 
 Result<void> Kubo::unpin_remotely(const std::string& service, const codec::Cid& cid) const {
-    const auto done = tell("pin/remote/rm", {{"service", service}, {"cid", to_text(cid)}, {"force", "true"}});
+    Arguments wanted = {{"service", service}, {"cid", to_text(cid)}, {"force", "true"}};
+    for (const char* const status : {"queued", "pinning", "pinned", "failed"}) wanted.emplace_back("status", status);
+    const auto done = tell("pin/remote/rm", wanted);
     return done.ok() ? Result<void>() : done.error();
 }
 

@@ -48,7 +48,7 @@ class Kubo {
     /// @errors integrity: it names another
     [[nodiscard]] Result<void> import_car(std::vector<ports::HttpCall::Piece> body, const std::string& boundary,
                                           const codec::Cid* root) const;
-    /// Hands pinning over to a service that this node knows by name; returns before it is done.
+    /// Hands pinning over to a service that this node knows by name; returns before it is done. Once, however often it is asked.
     [[nodiscard]] Result<void> pin_remotely(const std::string& service, const codec::Cid& cid, const std::string& name) const;
     [[nodiscard]] Result<void> unpin_remotely(const std::string& service, const codec::Cid& cid) const;
 
