@@ -250,6 +250,9 @@ def test_ipns_name_follows_the_newest_manifest(node: Kubo, tmp_path: Path) -> No
                     assert reader.documents()[-1] == f"manifest-{number:016x}"
                     assert reader.document(f"manifest-{number:016x}") == f"number {number}"
                     reader.get(path, tmp_path / "back")
+    with Tool(apis=[node.api], name="0d", ipns_key="lost") as tool:
+        caught = refusal(tool, "put_document", name="manifest-0000000000000003", text="x")
+        assert caught.code == "invalid_argument" and "ipns_key" in caught.message
     other = node.rpc("key/gen", arg="unused", type="ed25519")["Id"]
     with Tool(root=other, gateways=[node.gateway]) as reader:
         assert refusal(reader, "root").code in ("unavailable", "corruption")
