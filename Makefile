@@ -1,6 +1,6 @@
 # Makefile - what a person types; each target is a line or two over cmake, pip and tools/. `make` alone prints this list.
 # A fresh Debian 12 needs `apt-get install -y make`; tools/setup brings the rest.
-.PHONY: help demo test test-fast fuzz campaign bench stubs coverage format lint clean setup
+.PHONY: help demo test test-fast fuzz campaign bench stubs program coverage format lint clean setup
 .DEFAULT_GOAL := help
 python := .venv/bin/python
 SECONDS ?= 300
@@ -14,6 +14,7 @@ help:
 	@echo "make campaign    power cuts, kills and flips on new seeds for SECONDS=300; resumes and adds up"
 	@echo "make bench       benchmarks against peers; JSON into build/bench (BENCH=word: only those)"
 	@echo "make stubs       write python/dvesp/_native.pyi anew from the built module"
+	@echo "make program     the Solana program programs/dvesp_root/dvesp_root.so, byte for byte the committed one"
 	@echo "make coverage    lines and branches of cpp/ that the C++ tests execute"
 	@echo "make format      clang-format and ruff over the tree;  make lint: clang-tidy (slow)"
 	@echo "make setup       only install what is missing;  make clean: remove build/ and .venv"
@@ -51,6 +52,10 @@ stubs:
 	@tools/setup test
 	@tools/install_wheel
 	@$(python) tools/stubs.py
+
+program:
+	@tools/setup test
+	@programs/dvesp_root/build.sh
 
 coverage:
 	@tools/setup test

@@ -59,7 +59,7 @@ def main() -> int:
                 results["failover"] = _failover(cluster, options.trials)
     for name in parts:
         results[name]["commit"] = common._git("rev-parse", "--short", "HEAD")
-    gaps = results["failover"].get("gaps_s", [])
+    gaps = results.get("failover", {}).get("gaps_s", [])
     if "failover" in parts:
         shares = [(number + 1) / len(gaps) for number in range(len(gaps))]
         panel = plots.Panel("leader killed under load: writes resumed", "share of trials", lines={"by": (sorted(gaps), shares)})

@@ -7,6 +7,8 @@ pybind11_add_module(_native NO_EXTRAS ${bind_sources})
 target_link_libraries(_native PRIVATE dvesp_warnings dvesp_os)
 target_compile_definitions(_native PRIVATE DVESP_VERSION="${PROJECT_VERSION}")
 install(TARGETS _native LIBRARY DESTINATION dvesp)
+install(FILES "${CMAKE_SOURCE_DIR}/programs/dvesp_root/dvesp_root.so" "${CMAKE_SOURCE_DIR}/programs/dvesp_root/dvesp_root.json"
+    DESTINATION dvesp/programs)  # what `dvesp chain deploy` deploys
 
 # What the wheel is made of: the module, and the node binary where cargo could build its part of it.
 add_custom_target(dvesp_wheel DEPENDS _native)

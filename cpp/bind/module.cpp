@@ -4,6 +4,7 @@
 #include "bind/archive.hpp"
 #include "bind/audit.hpp"
 #include "bind/certificates.hpp"
+#include "bind/chain.hpp"
 #include "bind/errors.hpp"
 #include "bind/remote.hpp"
 #include "bind/store.hpp"
@@ -92,6 +93,7 @@ PYBIND11_MODULE(_native, module) {
     dvesp::bind::PyArchive::define(module);
     dvesp::bind::PyStore::define(module);
     dvesp::bind::PyRemoteStore::define(module);
+    dvesp::bind::PyChain::define(module);
     dvesp::bind::define_certificates(module);
     dvesp::bind::define_audit(module);
     module.def(

@@ -1,6 +1,7 @@
 /// bind/reports.cpp - describe, status and progress as Python values.
 #include "bind/archive.hpp"
 #include "bind/arguments.hpp"
+#include "bind/chain.hpp"
 #include "bind/errors.hpp"
 #include "bind/store.hpp"
 
@@ -107,6 +108,7 @@ py::dict PyStore::status(bool detail) {
     out["archive"] = archive_reports(archived);
     out["restoring"] =
         store_->restore() != nullptr ? restore_report(store_->restore()->progress()) : py::object(py::bool_(false));
+    out["chain"] = chain_report(store_->chain());
     return out;
 }
 

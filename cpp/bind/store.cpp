@@ -172,6 +172,7 @@ py::tuple PyStore::write(const std::string& collection, const py::array& vectors
     request.metadata = metadata_views;
     request.timeout_ms = timeout_ms;
     const store::WriteReply reply = take(unlocked([&] { return database().write(request); }));
+    store_->wrote();
     const WriteOutcome outcome =
         take(unlocked([&] { return outcome_of(*store_, collection, reply.copies, reply.ids, level); }));
     return py::make_tuple(reply.ids, to_hex(reply.root), reply.timestamp_ms, outcome.status, outcome.nodes);
@@ -197,6 +198,7 @@ py::tuple PyStore::update(const std::string& collection, const py::str& id, cons
     request.if_version = if_version;
     request.timeout_ms = timeout_ms;
     const store::UpdateReply reply = take(unlocked([&] { return database().update(request); }));
+    store_->wrote();
     const WriteOutcome outcome = take(unlocked([&] {
         return outcome_of(*store_, collection, reply.copies, {&id_text, 1}, level);
     }));
@@ -215,6 +217,7 @@ py::tuple PyStore::remove(const std::string& collection, const std::optional<py:
     request.filter = parsed.get();
     request.timeout_ms = timeout_ms;
     const store::DeleteReply reply = take(unlocked([&] { return database().remove(request); }));
+    store_->wrote();
     const WriteOutcome outcome = take(unlocked([&] { return outcome_of(*store_, collection, reply.copies, {}, level); }));
     return py::make_tuple(reply.deleted, reply.timestamp_ms, outcome.status, outcome.nodes);
 }

@@ -103,6 +103,7 @@ class PyStore {
     std::vector<std::string> verify(const std::string& collection);
     void snapshot(const std::string& path);
     pybind11::dict status(bool detail);
+    [[nodiscard]] node::EmbeddedStore& embedded() noexcept { return *store_; }
 
   private:
     explicit PyStore(std::shared_ptr<node::EmbeddedStore> store) : store_(std::move(store)) {}

@@ -59,7 +59,9 @@ Result<void> ArchivePump::try_round() {
     plan_segments(round);
     plan_frames(round, packs);
     count_waiting(round);
-    DVESP_TRY(upload_all(round));
+    const auto sent = upload_all(round);
+    if (!sent.ok()) packs_.clear();  // some were not sent; their batches make new ones
+    DVESP_TRY(sent);
     DVESP_TRY(write_manifest(round));
     done_version_ = round.state.version;
     count_waiting(round);
@@ -152,11 +154,7 @@ Result<void> ArchivePump::upload_all(Round& round) {
     DVESP_TRY(upload_keys());
     for (std::size_t at = 0; at < round.files.size(); ++at) {
         if (!round.files[at].parts.empty()) continue;
-        const auto sent = upload(round.files[at], round.contents[at]);
-        if (!sent.ok()) {
-            packs_.clear();  // the last ones did not arrive
-            return sent;
-        }
+        DVESP_TRY(upload(round.files[at], round.contents[at]));
         if (round.files[at].kind == codec::ArchivedKind::frames) packs_[round.files[at].shard].back().file = round.files[at];
         count_waiting(round);
     }
@@ -164,7 +162,7 @@ Result<void> ArchivePump::upload_all(Round& round) {
 }
 
 Result<void> ArchivePump::upload(codec::ArchivedFile& file, ByteView content) {
-    if (file.kind != codec::ArchivedKind::frames && sha256(content) != file.content) {
+    if (sha256(content) != file.content) {
         return fail(ErrorCode::corruption, ports_.files->describe(store::segment_path(file.content)) +
                                                ": damaged, so it is not archived; verify() says what is lost");
     }

@@ -84,6 +84,7 @@ Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open_restoring(OwnedPorts 
 
 EmbeddedStore::~EmbeddedStore() {
     static_cast<void>(close().ok());  // an un-closed store loses nothing; there is nobody to tell
+    chain_.reset();
     archive_.reset();
     restore_.reset();
     database_.reset();
@@ -91,6 +92,7 @@ EmbeddedStore::~EmbeddedStore() {
 
 Result<void> EmbeddedStore::close() {
     if (!database_) return {};
+    if (chain_) chain_->stop();
     if (archive_) archive_->stop();
     if (restore_) restore_->stop();
     if (sealed_ && !is_closed_) static_cast<void>(sealed_->complete().ok());  // what cannot be completed now is later

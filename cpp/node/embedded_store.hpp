@@ -5,6 +5,7 @@
 #include <string>
 
 #include "node/archive_restore.hpp"
+#include "node/chain_keeper.hpp"
 #include "node/sealed_store.hpp"
 #include "store/database.hpp"
 
@@ -42,6 +43,14 @@ class EmbeddedStore {
     /// nullptr: the store is plain.
     [[nodiscard]] SealedStore* sealed() noexcept { return sealed_.get(); }
     [[nodiscard]] store::Database& database() noexcept { return *database_; }
+    /// From now on roots follow writes to a chain. @pre none was attached
+    void attach_chain(ChainOptions options) { chain_ = std::make_unique<ChainKeeper>(*database_, std::move(options)); }
+    /// nullptr: roots go nowhere.
+    [[nodiscard]] ChainKeeper* chain() noexcept { return chain_.get(); }
+    /// To be called after each write. Cheap.
+    void wrote() noexcept {
+        if (chain_) chain_->notify();
+    }
     [[nodiscard]] std::string place() const { return ports_.files->describe(""); }
     /// Ends everything and releases the lock. Idempotent.
     Result<void> close();
@@ -51,6 +60,7 @@ class EmbeddedStore {
     OwnedPorts ports_;
     std::unique_ptr<SealedStore> sealed_;
     std::unique_ptr<store::Database> database_;
+    std::unique_ptr<ChainKeeper> chain_;
     std::unique_ptr<ArchiveKeeper> archive_;
     std::unique_ptr<ArchiveRestore> restore_;
     bool is_closed_ = false;

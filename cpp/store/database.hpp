@@ -17,6 +17,7 @@
 #include "store/collection.hpp"
 #include "store/commit_guard.hpp"
 #include "store/cursor.hpp"
+#include "store/frame_roots.hpp"
 #include "store/log.hpp"
 #include "store/query.hpp"
 #include "store/write.hpp"
@@ -182,6 +183,17 @@ class Database {
     Result<void> compact(const std::string& name);
     /// Every checksum, Merkle root, graph and id map against the data. @return problems, empty = none
     Result<std::vector<std::string>> verify(const std::string& name);
+    /// Every frame that was applied to the collection, sorted and each once, dead rows' too (frame_roots.cpp).
+    /// @pre not a replica
+    /// @errors corruption  @cost O(frames)
+    Result<std::vector<FrameRoot>> frame_roots(const Collection& collection);
+    /// The newest version of a record under the root of the first `frame_count` frames, or of all.
+    /// @errors id_not_found; unavailable: it is newer than they are; corruption  @cost O(frames + rows of its frame)
+    Result<RecordProof> prove(Collection& collection, std::string_view id, std::optional<std::uint64_t> frame_count);
+    /// Names a collection outside this store.
+    [[nodiscard]] Hash collection_id(const Collection& collection) const {
+        return collection_identity(store_id_, collection.shard());
+    }
     /// Copies a consistent state, everything acknowledged included, into empty `target`.
     Result<void> snapshot_to(ports::Files& target);
     /// Of a store that keeps no log (options.log.is_kept false): makes everything durable that was written. Closed then, its

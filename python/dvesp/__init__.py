@@ -10,6 +10,7 @@ Example:
 
 from ._native import version as _version
 from .aio import AsyncCollection, AsyncVectorStore
+from .chain import Solana
 from .collection import Collection
 from .deployment import TLS
 from .errors import (
@@ -65,6 +66,7 @@ __all__ = [
     "Retrievability",
     "Sealed",
     "SearchResult",
+    "Solana",
     "StorageFull",
     "StoreLocked",
     "Timeout",

@@ -300,6 +300,55 @@ class RemoteStore:
         level: str,
     ) -> tuple[typing.Any, ...]: ...
 
+class Chain:
+    """
+    Roots of collections on Solana; safe to share.
+    """
+    def __init__(
+        self,
+        rpc_url: str,
+        program_id: str,
+        commitment: str,
+        priority_microlamports: typing.SupportsInt | typing.SupportsIndex,
+        anchor_mode: str,
+        wallet: Keyring | None,
+        creator: str | None,
+    ) -> None: ...
+    def address(self, collection_id: bytes) -> str:
+        """
+        The account of a collection's record, in base58.
+        """
+    def balance(self) -> int:
+        """
+        Lamports of the wallet, or of the creator.
+        """
+    def cancel(self) -> None:
+        """
+        Ends a call that waits, and refuses later ones.
+        """
+    def creator(self) -> str:
+        """
+        The key under which records are, in base58.
+        """
+    def deploy(self, program_key: Keyring, program: bytes) -> dict[str, typing.Any]:
+        """
+        Puts the program onto the chain.
+        """
+    def history(self, collection_id: bytes, limit: typing.SupportsInt | typing.SupportsIndex) -> list[typing.Any]:
+        """
+        Roots that were posted, newest first.
+        """
+    def post(
+        self, collection_id: bytes, root: bytes, leaf_count: typing.SupportsInt | typing.SupportsIndex, only_grows: bool
+    ) -> dict[str, typing.Any]:
+        """
+        Puts a root on the chain, unless it is there.
+        """
+    def read(self, collection_id: bytes) -> typing.Any:
+        """
+        The root on the chain, or None.
+        """
+
 def audit_prove(directory: str, index: typing.SupportsInt | typing.SupportsIndex) -> dict[str, typing.Any]:
     """
     An entry, the hashes that prove it, and the signed checkpoint that they lead to.
@@ -320,6 +369,30 @@ def audit_verify(
 ) -> dict[str, typing.Any]:
     """
     Checks the audit log in a directory, and what devices remember of it; what was found, problems first of all.
+    """
+
+def chain_attach(store: Store, chain: Chain, root_of: str) -> None:
+    """
+    From now on the roots of a store's collections follow its writes to the chain.
+    """
+
+def chain_frames(store: Store, collection: str) -> list[typing.Any]:
+    """
+    (hlc, shard, root, rows) of every batch, in the order of the tree.
+    """
+
+def chain_prove(
+    store: Store, collection: str, id: str, frame_count: typing.SupportsInt | typing.SupportsIndex | None
+) -> dict[str, typing.Any]:
+    """
+    That a record is under the root of all frames, or of the first frame_count.
+    """
+
+def chain_root(
+    store: Store, collection: str, root_of: str, frame_count: typing.SupportsInt | typing.SupportsIndex | None
+) -> dict[str, typing.Any]:
+    """
+    A collection's identity on a chain, its root and leaves.
     """
 
 def error_table() -> list[typing.Any]:
@@ -362,6 +435,11 @@ def issued_certificates(ca_directory: str) -> list[dict[str, typing.Any]]:
 def make_ca(directory: str, organisation: str) -> tuple[str, str]:
     """
     Writes ca.pem and ca.key.pem; returns their paths. Nothing is overwritten.
+    """
+
+def make_wallet() -> bytes:
+    """
+    The 64 bytes of a new wallet: a random seed and its public key.
     """
 
 def read_certificate(path: str) -> dict[str, typing.Any]:

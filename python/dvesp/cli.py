@@ -12,13 +12,39 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from . import __version__, cli_archive, cli_ask, cli_audit, cli_bench, cli_ca, cli_data, cli_keys, cli_org, cli_serve, cli_store
+from . import (
+    __version__,
+    cli_archive,
+    cli_ask,
+    cli_audit,
+    cli_bench,
+    cli_ca,
+    cli_chain,
+    cli_data,
+    cli_keys,
+    cli_org,
+    cli_serve,
+    cli_store,
+)
 from .cli_common import Commands, UsageError
 from .errors import Error
 
 __all__ = ["main"]
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
+_MODULES = (  # in the order of the help
+    cli_ask,
+    cli_data,
+    cli_store,
+    cli_serve,
+    cli_ca,
+    cli_keys,
+    cli_audit,
+    cli_org,
+    cli_archive,
+    cli_chain,
+    cli_bench,
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,7 +63,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"dvesp {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     commands = Commands(subparsers)
-    for module in (cli_ask, cli_data, cli_store, cli_serve, cli_ca, cli_keys, cli_audit, cli_org, cli_archive, cli_bench):
+    for module in (
+        cli_ask,
+        cli_data,
+        cli_store,
+        cli_serve,
+        cli_ca,
+        cli_keys,
+        cli_audit,
+        cli_org,
+        cli_archive,
+        cli_chain,
+        cli_bench,
+    ):
         module.add_commands(commands)
     return parser
 

@@ -1,16 +1,16 @@
-"""What the arguments of a store may ask of this build; what they may not is refused by name."""
+"""What the arguments of a store may ask for; what they may not is refused by name."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from . import _native
 from .arguments import check_path
-from .errors import InvalidArgument, Sealed, Unavailable
+from .errors import InvalidArgument, Sealed
 from .keyring import Keyring
 
 __all__ = [
@@ -22,26 +22,7 @@ __all__ = [
     "device_place",
     "device_tls",
     "is_on_node",
-    "refuse_elsewhere",
 ]
-
-_ELSEWHERE = {
-    "chain": "anchoring on a chain needs the chain client, which this build does not have",
-}
-
-
-def refuse_elsewhere(arguments: Mapping[str, Any]) -> None:
-    """Refuses every argument that asks for more than one machine's plain store.
-
-    Args:
-        arguments: name -> value as the user gave it; None means not given.
-
-    Raises:
-        Unavailable: one of them is given; the message names it.
-    """
-    for name, value in arguments.items():
-        if value is not None:
-            raise Unavailable(f"{name}= is not available: {_ELSEWHERE[name]}")
 
 
 def check_fragments(privacy: Any, fragments: Any, is_sealed: bool) -> tuple[int, int] | None:

@@ -15,8 +15,9 @@ from . import _native
 from . import arguments as check
 from .archiving import check_keyring, check_targets, open_archived
 from .arguments import check_path
+from .chain import attach, check_chain
 from .collection import Collection
-from .deployment import check_fragments, check_replicas, connect, open_sealed, refuse_elsewhere
+from .deployment import check_fragments, check_replicas, connect, open_sealed
 from .errors import InvalidArgument
 from .forks import watch
 from .progress import shown
@@ -47,7 +48,9 @@ class VectorStore(Writing, Reading):
         keyring: a `Keyring`, which sealed stores need, and archives that are not public.
         archive: one or more targets (`Directory`, `IPFS`, `S3`, `ShadowDrive`) that a copy of everything goes to in the
             background, encrypted; writes never wait for it, see ``archive()``.
-        api_key, chain: of REST and of a chain; not in this build.
+        chain: a `Solana`, to which the roots of the collections follow writes in the background, for a store on this
+            machine; ``status(detail=True)["chain"]`` says how far they are.
+        api_key: of REST.
         progress: bars for long work; None: where somebody can see them, False: never, True: always.
 
     Raises:
@@ -81,7 +84,7 @@ class VectorStore(Writing, Reading):
         level = check.check_level(consistency_level)
         bars = None if progress is None else check.check_flag(progress, "progress")
         directory = None if path is None else check_path(path)
-        refuse_elsewhere({"chain": chain})
+        check_chain(chain, nodes)
         native: _native.Store | _native.RemoteStore
         if archive is not None:
             native = open_archived(directory, nodes, devices, keyring, archive)
@@ -91,6 +94,8 @@ class VectorStore(Writing, Reading):
             native = _native.Store(directory) if nodes is None else connect(nodes, tls, api_key)
         if nodes is None and (api_key is not None or (tls is not None and devices is None)):
             raise InvalidArgument("tls and api_key are for talking to nodes: give nodes=[...] too")
+        if isinstance(native, _native.Store):
+            attach(native, chain)
         self._take(native, directory, level, bars, devices is not None)
         watch(self)
         watch(self)

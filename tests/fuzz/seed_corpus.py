@@ -379,9 +379,47 @@ def ipfs_seeds() -> None:
         save("ipfs_fuzz", b"\4\1", json.dumps({"Message": message, "Code": 0, "Type": "error"}).encode())
 
 
+def chain_seeds() -> None:
+    def answer(value: Json, kind: int = 0) -> bytes:
+        return bytes([kind]) + u16(json.dumps(value).encode())
+
+    def prefix(name: str) -> bytes:
+        return hashlib.sha256(name.encode()).digest()[:8]
+
+    owner = "T1" + "1" * 30  # any key
+    program = "UKrXU5bFrTzrqqpZXs8GVDbp4xPweiM65ADXNAy3ddR"  # 07 00 00 ...
+    body = bytes(96) + struct.pack("<QQ32sQq", 2, 1, bytes(32), 77, 1_760_000_000)
+    record = prefix("account:CollectionRoot") + b"\1\xff" + body
+    data = [base64.b64encode(record).decode(), "base64"]
+    account = answer({"value": {"owner": program, "lamports": 9, "executable": False, "data": data}})
+    nothing = answer({"value": None})
+    there = answer({"value": {"owner": owner, "lamports": 9, "executable": True, "data": ["", "base64"]}})
+    simulated = answer({"value": {"err": None, "unitsConsumed": 900}})
+    refused = answer({"value": {"err": {"InstructionError": [1, {"Custom": 6000}]}, "unitsConsumed": 9}})
+    blockhash = answer({"value": {"blockhash": program, "lastValidBlockHeight": 5}})
+    sent = answer({"code": -32002, "message": "x", "data": {"err": "AlreadyProcessed"}}, 4)
+    status = answer({"value": [{"slot": 9, "err": None, "confirmationStatus": "confirmed"}]})
+    number = answer({"value": 10**9})
+    rent = answer(10**6)
+    past = answer([{"signature": "2" * 64, "slot": 7, "err": None, "memo": "[4] memo", "blockTime": 5}])
+    event = base64.b64encode(prefix("event:RootPosted") + body).decode()
+    lines = [f"Program {'1' * 32} invoke [1]", f"Program data: {event}", f"Program {'1' * 32} success"]
+    transaction = answer({"meta": {"err": None, "logMessages": lines}})
+    save("chain_fuzz", b"\0\2", account, account, simulated, blockhash, sent, status, account, number)
+    save("chain_fuzz", b"\0\2", nothing, nothing, there, refused, account)
+    save("chain_fuzz", b"\0\4", account, past, transaction, number)
+    save("chain_fuzz", b"\0\7", past, past, simulated, blockhash, sent, status, past, number)
+    save("chain_fuzz", b"\0\10", account, nothing, number, rent, rent, rent, nothing, nothing, rent, simulated, blockhash, sent)
+    save("chain_fuzz", b"\1", record)
+    save("chain_fuzz", b"\1", prefix("event:RootPosted"), body)
+    save("chain_fuzz", b"\2", f"dvesp/root/1 {'00' * 32} 1 2 {'11' * 32}".encode())
+    save("chain_fuzz", b"\2", program.encode())
+    save("chain_fuzz", b"\3", "\n".join(lines).encode())
+
+
 WRITERS = [cbor_seeds, filter_seeds, config_seeds, container_seeds, frame_seeds, manifest_seeds, log_seeds, rest_seeds]
 WRITERS += [crypto_seeds, gossip_seeds, encrypted_file_seeds, audit_seeds, revocation_seeds, device_seeds, archive_seeds]
-WRITERS += [ipfs_seeds]
+WRITERS += [ipfs_seeds, chain_seeds]
 
 
 def main() -> None:

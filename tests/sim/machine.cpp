@@ -129,7 +129,7 @@ Result<void> Machine::start() {
     ++life_;
     // The wall clock may have been set back while the machine was down.
     wall_ms_ = wall_ms_ + prng_.below(100'000) - prng_.below(50'000);
-    auto clock = std::make_unique<TickingClock>(wall_ms_);
+    auto clock = std::make_unique<TickingClock>(wall_ms_, process_);
     clock_ = clock.get();
     auto executor = std::make_unique<sim::Executor>(prng_.next(), *clock);
     executor_ = executor.get();

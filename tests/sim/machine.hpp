@@ -13,27 +13,31 @@
 
 namespace dvesp::test {
 
-/// Time that passes a little with every reading, so that waiting ends; everything else is up to `advance_ms`.
+/// What the process on the machine may still do; shared with all its files.
+struct ProcessState {
+    std::atomic<std::uint64_t> kill_after_calls{0};  ///< the process ends before the n-th I/O call from now; 0 = never
+    std::atomic<bool> is_dead{false};                ///< killed, or the power is off
+    std::uint64_t sync_us = 0;                       ///< real time that a sync of a file takes
+};
+
+/// Time that passes a little with every reading, so that waiting ends; everything else is up to `advance_ms`. For a process
+/// that is dead it flies: whatever it waits for never comes.
 class TickingClock final : public ports::Clock {
   public:
-    explicit TickingClock(std::uint64_t wall_ms) : clock_(wall_ms) {}
+    explicit TickingClock(std::uint64_t wall_ms, std::shared_ptr<const ProcessState> process = nullptr)
+        : clock_(wall_ms), process_(std::move(process)) {}
     std::uint64_t wall_ms() override { return clock_.wall_ms(); }
     std::uint64_t monotonic_ns() override {
-        clock_.advance_ns(tick_ns);
+        clock_.advance_ns(process_ && process_->is_dead ? dead_tick_ns : tick_ns);
         return clock_.monotonic_ns();
     }
     void advance_ms(std::uint64_t ms) { clock_.advance_ms(ms); }
 
   private:
     static constexpr std::uint64_t tick_ns = 20'000;
+    static constexpr std::uint64_t dead_tick_ns = 100'000'000;
     sim::Clock clock_;
-};
-
-/// What the process on the machine may still do; shared with all its files.
-struct ProcessState {
-    std::atomic<std::uint64_t> kill_after_calls{0};  ///< the process ends before the n-th I/O call from now; 0 = never
-    std::atomic<bool> is_dead{false};                ///< killed, or the power is off
-    std::uint64_t sync_us = 0;                       ///< real time that a sync of a file takes
+    std::shared_ptr<const ProcessState> process_;
 };
 
 /// Passes everything on to `inner` until the process is killed.
@@ -70,6 +74,10 @@ class Machine {
     [[nodiscard]] sim::Disk& disk() noexcept { return disk_; }
     /// The disk as a process on the machine sees it: what is encrypted there is plain here.
     [[nodiscard]] std::unique_ptr<ports::Files> mount() { return decrypted(disk_.mount()); }
+    /// The same, for another part of the process that runs: it dies with it.
+    [[nodiscard]] std::unique_ptr<ports::Files> mount_of_process() {
+        return decrypted(make_mortal_files(disk_.mount(), process_));
+    }
     [[nodiscard]] sim::Executor& executor() noexcept { return *executor_; }
     [[nodiscard]] Prng& prng() noexcept { return prng_; }
     [[nodiscard]] const store::DatabaseOptions& options() const noexcept { return options_; }
