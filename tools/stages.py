@@ -148,6 +148,9 @@ def python_stages(fast: bool) -> list[Stage]:
     if files("tests/python/**/test_*.py"):
         chosen = ["-m", "not slow"] if fast else []
         stages.append(Stage("pytest", [[f"{tool}/pytest", *chosen]], "pytest", wheel.name))
+    if not fast and files("tests/integrations/test_*.py"):
+        adapters = ["build/integrations-venv/bin/python", "-m", "pytest", "tests/integrations"]
+        stages.append(Stage("integrations", [adapters], "pytest", wheel.name))
     if not fast and files("tests/cluster/faults.py"):
         faults = [sys.executable, "tests/cluster/faults.py", "--short"]
         stages.append(Stage("faults on real processes", [faults], "plain", wheel.name))

@@ -82,7 +82,8 @@ std::string percent_encoded(std::string_view text) {
             out += character;
         } else {
             const auto byte = static_cast<std::uint8_t>(character);
-            out += "%" + to_hex(ByteView(&byte, 1));
+            static constexpr std::string_view digits = "0123456789ABCDEF";  // upper case: signatures are over this text
+            out += {'%', digits[byte >> 4], digits[byte & 15]};
         }
     }
     return out;

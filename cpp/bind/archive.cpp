@@ -6,6 +6,8 @@
 #include <ctime>
 
 #include "archive/directory.hpp"
+#include "archive/ipfs.hpp"
+#include "archive/s3.hpp"
 #include "bind/arguments.hpp"
 #include "bind/errors.hpp"
 #include "bind/store.hpp"
@@ -13,6 +15,7 @@
 #include "os/clock.hpp"
 #include "os/executor.hpp"
 #include "os/files.hpp"
+#include "os/http_client.hpp"
 #include "os/memory.hpp"
 #include "os/random.hpp"
 
@@ -24,19 +27,43 @@ namespace {
 constexpr std::size_t download_threads = 3;
 
 std::string text_at(const py::dict& settings, const char* name) { return settings[name].cast<std::string>(); }
+std::vector<std::string> texts_at(const py::dict& settings, const char* name) {
+    return settings[name].cast<std::vector<std::string>>();
+}
+
+Result<std::unique_ptr<archive::Target>> target_of(const py::dict& settings, const node::ArchiveSetup& setup) {
+    const std::string kind = text_at(settings, "kind");
+    if (kind == "directory")
+        return archive::make_directory_target(os::make_files(text_at(settings, "path")), os::make_random());
+    if (kind == "ipfs") {
+        archive::IpfsOptions options{texts_at(settings, "apis"),    texts_at(settings, "gateways"),
+                                     text_at(settings, "name"),     text_at(settings, "root"),
+                                     text_at(settings, "ipns_key"), texts_at(settings, "pin_services"),
+                                     text_at(settings, "token")};
+        if (!options.root.empty()) options.name.clear();
+        return archive::make_ipfs_target(options, *setup.http, setup.executor.get());
+    }
+    if (kind != "s3") refuse("archive: there is no target of kind '" + kind + "'");
+    archive::S3Options options{text_at(settings, "endpoint"),
+                               text_at(settings, "bucket"),
+                               text_at(settings, "prefix"),
+                               {text_at(settings, "access_key"), text_at(settings, "secret_key"),
+                                text_at(settings, "session_token"), text_at(settings, "region")},
+                               settings["bytes_per_second"].cast<std::uint64_t>()};
+    return archive::make_s3_target(std::move(options), *setup.http);
+}
 
 }  // namespace
 
 node::ArchiveSetup archive_setup(const py::list& targets, const MaybeKeyring& keyring) {
     node::ArchiveSetup setup;
+    setup.http = os::make_http_client();
+    setup.executor = os::make_executor(targets.size() + 1, download_threads);
     for (const py::handle& target : targets) {
         const auto settings = target.cast<py::dict>();
-        const std::string kind = text_at(settings, "kind");
-        setup.targets.push_back({archive::make_directory_target(os::make_files(text_at(settings, "path")), os::make_random()),
-                                 settings["public"].cast<bool>(), kind});
+        setup.targets.push_back({take(target_of(settings, setup)), settings["public"].cast<bool>(), text_at(settings, "kind")});
     }
     if (keyring) setup.secret = (*keyring)->secret();
-    setup.executor = os::make_executor(setup.targets.size() + 1, download_threads);
     return setup;
 }
 

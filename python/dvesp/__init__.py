@@ -35,11 +35,13 @@ from .keyring import Keyring
 from .results import CollectionInfo, DeleteResult, InsertResult, Record, Retrievability, UpdateResult, VerifyReport
 from .search_results import BatchSearchResult, Match, Metrics, SearchResult
 from .store import VectorStore
-from .targets import Directory
+from .targets import IPFS, S3, Directory, ShadowDrive
 
 __version__ = _version()
 
 __all__ = [
+    "IPFS",
+    "S3",
     "TLS",
     "AsyncCollection",
     "AsyncVectorStore",
@@ -66,6 +68,7 @@ __all__ = [
     "Retrievability",
     "Sealed",
     "SearchResult",
+    "ShadowDrive",
     "Solana",
     "StorageFull",
     "StoreLocked",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from . import _native
 from .errors import InvalidArgument, Unavailable
 from .keyring import Keyring
-from .targets import Directory, Target
+from .targets import IPFS, S3, Directory, ShadowDrive, Target
 
 __all__ = ["check_keyring", "check_targets", "open_archived", "parse_target"]
 
@@ -52,9 +53,30 @@ def open_archived(path: str | None, nodes: Any, devices: Any, keyring: Any, arch
 
 
 def parse_target(text: str, public: bool) -> Target:
-    """A target as the command line writes it: a directory, or ``kind:...``.
+    """A target as the command line writes it.
+
+    A directory; ``ipfs:http://NODE:5001`` (behind it ``,name=NAME``, ``,gateway=URL``, ``,root=CID``);
+    ``s3:URL/BUCKET/PREFIX`` with the keys in the environment; ``shadow:URL,ACCOUNT,WALLET-FILE`` (behind it ``,api=v2``).
 
     Raises:
-        InvalidArgument: a kind that there is not, or not what it needs.
+        InvalidArgument: not what its kind needs.
     """
-    return Directory(text, archive_public=public)
+    kind, _, rest = text.partition(":")
+    if kind == "s3":
+        found = re.fullmatch(r"(https?://[^/]+)/([^/]+)/?(.*)", rest)
+        if found is None:
+            raise InvalidArgument(f"{text!r} is no target: write s3:http://HOST:PORT/BUCKET/PREFIX")
+        return S3(found[1], found[2], prefix=found[3], archive_public=public)
+    if kind not in ("ipfs", "shadow"):
+        return Directory(text, archive_public=public)
+    fields = [part for part in rest.split(",") if "=" not in part and part]
+    options = [(part.split("=", 1)[0], part.split("=", 1)[1]) for part in rest.split(",") if "=" in part]
+    named = dict(options)
+    if kind == "shadow":
+        if len(fields) != 3 or set(named) - {"api"}:
+            raise InvalidArgument(f"{text!r} is no target: write shadow:URL,ACCOUNT,WALLET-FILE")
+        return ShadowDrive(fields[0], fields[1], fields[2], api=named.get("api", "v1.5"), archive_public=public)
+    if set(named) - {"name", "gateway", "root"}:
+        raise InvalidArgument(f"{text!r} is no target: write ipfs:URL,name=NAME,gateway=URL,root=CID")
+    gateways = [value for name, value in options if name == "gateway"]
+    return IPFS(fields, gateways, named.get("root"), named.get("name", "store"), archive_public=public)

@@ -22,6 +22,7 @@ from . import (
     cli_chain,
     cli_data,
     cli_keys,
+    cli_mcp,
     cli_org,
     cli_serve,
     cli_store,
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         cli_archive,
         cli_chain,
         cli_bench,
+        cli_mcp,
     ):
         module.add_commands(commands)
     return parser

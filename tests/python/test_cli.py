@@ -15,7 +15,7 @@ from dvesp.cli import main
 from dvesp.corpus import folder_texts, standard_library_texts
 from dvesp.embed import DIMENSION, load_model
 
-COMMANDS = ["demo", "query", "import", "export", "status", "verify", "snapshot", "restore", "bench"]
+COMMANDS = ["demo", "query", "mcp", "import", "export", "status", "verify", "snapshot", "restore", "bench"]
 
 
 @pytest.fixture

@@ -196,7 +196,7 @@ class FakeIpfs final : public ports::HttpClient {
         for (std::size_t at = url.find('?'); at != std::string::npos; at = url.find('&', at + 1)) {
             if (url.compare(at + 1, 4, "arg=") != 0) continue;
             std::string value = url.substr(at + 5, url.find('&', at + 1) - at - 5);
-            for (std::size_t slash = value.find("%2f"); slash != std::string::npos; slash = value.find("%2f")) {
+            for (std::size_t slash = value.find("%2F"); slash != std::string::npos; slash = value.find("%2F")) {
                 value.replace(slash, 3, "/");
             }
             out.push_back(value);

@@ -72,12 +72,12 @@ TEST_CASE("ipfs_put_asks_exactly_this") {
     REQUIRE(put.ok());
     CHECK(*put == cid);
     const std::string hex = to_hex(name.sha256);
-    const std::string folder = "%2fdvesp%2fa1%2fobjects%2f" + hex.substr(0, 2);
+    const std::string folder = "%2Fdvesp%2Fa1%2Fobjects%2F" + hex.substr(0, 2);
     const std::vector<std::string> wanted = {
         "POST node1/api/v0/pin/ls?arg=" + cid + "&type=recursive",
         "POST node1/api/v0/dag/import?pin-roots=true&fast-provide-root=true&stats=true",
         "POST node1/api/v0/files/mkdir?arg=" + folder + "&parents=true&cid-version=1",
-        "POST node1/api/v0/files/cp?arg=%2fipfs%2f" + cid + "&arg=" + folder + "%2f" + hex + "&parents=true&force=true"};
+        "POST node1/api/v0/files/cp?arg=%2Fipfs%2F" + cid + "&arg=" + folder + "%2F" + hex + "&parents=true&force=true"};
     CHECK(ipfs.requests == wanted);
     CHECK(get(*target, name).bytes == content.all());
     CHECK(target->has(name).value());
