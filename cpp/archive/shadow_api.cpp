@@ -170,7 +170,8 @@ Result<void> ShadowApi::upload_at_once(const FormFile& file) const {
     DVESP_ASSIGN(const std::string body, ask(post_form(is_v2_ ? "/v1/object/upload" : "/upload", fields, file)));
     const Json json = parsed(body);
     const Json* const errors = array_member(json, "upload_errors");
-    if (errors != nullptr && !errors->empty()) return refusal(200, errors->front().dump(-1, ' ', true, Json::error_handler_t::replace));
+    if (errors != nullptr && !errors->empty())
+        return refusal(200, errors->front().dump(-1, ' ', true, Json::error_handler_t::replace));
     const Json* const places = array_member(json, "finalized_locations");
     std::string at = text_member(json, "finalized_location");
     if (places != nullptr && places->size() == 1 && places->front().is_string()) at = places->front().get<std::string>();
@@ -217,7 +218,8 @@ Result<void> ShadowApi::upload_in_parts(const FormFile& file) const {
     const auto is_plain = [](const std::string& text) {  // it goes into the head of a form
         return !text.empty() && std::all_of(text.begin(), text.end(), [](char each) { return each > ' ' && each <= '~'; });
     };
-    if (!is_plain(id) || !is_plain(key)) return fail(ErrorCode::unavailable, place() + " opens an upload without uploadId and key");
+    if (!is_plain(id) || !is_plain(key))
+        return fail(ErrorCode::unavailable, place() + " opens an upload without uploadId and key");
     Json parts = Json::array();
     for (std::uint64_t offset = 0; offset < file.length; offset += shadow_part_bytes) {
         const std::uint64_t length = std::min(shadow_part_bytes, file.length - offset);
@@ -272,7 +274,8 @@ Result<std::vector<ShadowApi::File>> ShadowApi::list() const {
     for (const Json& each : *files) {
         std::string name = text_member(each, is_v2_ ? "key" : "file_name");
         const auto bytes = number_member(each, "size");
-        if (name.empty() || !bytes.has_value()) return fail(ErrorCode::unavailable, place() + " lists a file without name or size");
+        if (name.empty() || !bytes.has_value())
+            return fail(ErrorCode::unavailable, place() + " lists a file without name or size");
         out.push_back({std::move(name), *bytes});
     }
     return out;

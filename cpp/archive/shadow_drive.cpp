@@ -96,7 +96,8 @@ class ShadowDriveTarget final : public Target {
         for (const ShadowApi::File& file : files) {
             ObjectName name;
             if (!file.name.ends_with(object_suffix)) continue;
-            if (!from_hex(std::string_view(file.name).substr(0, file.name.size() - object_suffix.size()), name.sha256)) continue;
+            if (!from_hex(std::string_view(file.name).substr(0, file.name.size() - object_suffix.size()), name.sha256))
+                continue;
             name.bytes = file.bytes;
             out.push_back(std::move(name));
         }
