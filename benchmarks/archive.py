@@ -1,8 +1,8 @@
 """Archives: what they cost a writer, and how long a store takes to come back from a directory, S3, IPFS and Shadow Drive.
 
 Services run on this machine, beside the store, on its cores and its disk. Upserts: two stores take turns, one whose archive
-cannot be reached, one without an archive. Cold start: a new process restores 100,000 x 1536 with their graphs; the first answer, the
-last piece, CPU seconds and peak memory of that process, and whether 20 searches answer as before.
+cannot be reached, one without an archive. Cold start: a new process restores 100,000 x 1536 with their graphs; the first
+answer, the last piece, CPU seconds and peak memory of that process, and whether 20 searches answer as before.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import common
 import numpy as np
 import plots
-from dvesp import IPFS, S3, Directory, VectorStore
+from dvesp import IPFS, S3, Directory, ShadowDrive, VectorStore
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "python"))
 
@@ -97,6 +97,8 @@ def _upserts(directory: Path, count: int) -> dict[str, Any]:
 def _cold(directory: Path, options: Any) -> dict[str, Any]:
     from kubo import Kubo
     from s3_server import S3Server
+    from shadow_drive import ShadowDrive as ShadowDriveServer
+    from shadow_drive import account_of, wallet_of
 
     wanted = options.targets.split(",")
     rng = np.random.default_rng(1)
@@ -112,7 +114,12 @@ def _cold(directory: Path, options: Any) -> dict[str, Any]:
             node = stack.enter_context(Kubo(directory / "ipfs"))
             targets["ipfs"] = IPFS(node.api, archive_public=True)
         if "shadow" in wanted:
-            targets["shadow"] = stack.enter_context(_shadow(directory))
+            owner, account = wallet_of("owner"), account_of("v1.5")
+            wallet = directory / "id.json"
+            wallet.write_text(json.dumps(list(bytes(owner))))
+            drive = stack.enter_context(ShadowDriveServer())
+            drive.add_account(account, str(owner.pubkey()), reserved=4 << 30)
+            targets["shadow"] = ShadowDrive(drive.url, account, wallet, archive_public=True)
         with VectorStore(directory / "s") as store:
             for first in range(0, options.rows, 10_000):
                 rows = rng.standard_normal((10_000, options.dimension), dtype=np.float32)
@@ -139,9 +146,11 @@ def _wait_for_graphs(store: VectorStore, rows: int) -> None:
 def _restore(target: Any, directory: Path) -> dict[str, Any]:
     place = directory / "back"
     shutil.rmtree(place, ignore_errors=True)
-    text = repr(target).replace("archive_public=True)", "archive_public=True)")
+    text = repr(target)
     if isinstance(target, S3):  # its repr keeps the secret
         text = f"S3({target.endpoint!r}, {target.bucket!r}, 'test-access', 'test-secret-key', archive_public=True)"
+    if isinstance(target, ShadowDrive):
+        text = f"ShadowDrive({target.endpoint!r}, {target.account!r}, {str(target.wallet)!r}, archive_public=True)"
     text = text.replace("PosixPath(", "str(")
     command = [sys.executable, "-c", COLD, text, str(directory / "queries.npy"), str(place)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -95,12 +95,14 @@ class IpfsTarget final : public Target {
     static Result<void> send(const Kubo& node, const FilePlan& plan, ports::ByteSource& content, bool pinned);
     static Result<void> keep(NodeDirectory& keeper, const FilePlan& plan, ports::ByteSource& content, bool is_first);
     Result<std::uint64_t> bytes_of_entry(const Kubo::Entry& entry);
+    Result<void> check_key();
 
     IpfsOptions options_;
     IpfsReader reader_;
     std::vector<std::unique_ptr<NodeDirectory>> keepers_;  ///< empty: only read
     std::unique_ptr<IpfsDirectory> directory_;             ///< where it is only read
     std::shared_ptr<Publisher> publisher_;
+    std::atomic<bool> key_is_known_{false};
 };
 
 Result<void> check_document_name(const std::string& name) {
@@ -142,6 +144,8 @@ Result<void> IpfsTarget::keep(NodeDirectory& keeper, const FilePlan& plan, ports
 
 Result<std::string> IpfsTarget::put(const ObjectName& name, ports::ByteSource& content) {
     DVESP_TRY(check_writable());
+    if (content.size() > object_bytes_max)
+        return fail(ErrorCode::invalid_argument, object_text(name) + " is larger than 1 GiB");
     DVESP_ASSIGN(const FilePlan plan, plan_file(content));
     if (plan.sha256 != name.sha256 || content.size() != name.bytes) {
         return fail(ErrorCode::integrity, object_text(name) + " has other content than its name says; nothing was sent");
@@ -230,6 +234,18 @@ Result<std::vector<ObjectName>> IpfsTarget::list() {
     return out;
 }
 
+/// Looked at once: what is wrong with publishing in the background would be seen by nobody.
+Result<void> IpfsTarget::check_key() {
+    if (options_.ipns_key.empty() || key_is_known_) return {};
+    DVESP_ASSIGN(const bool known, keepers_.front()->node().has_key(options_.ipns_key));
+    if (!known) {
+        return fail(ErrorCode::invalid_argument, describe() + ": ipns_key: the node has no key " + options_.ipns_key +
+                                                     "; make it with `ipfs key gen --type=ed25519`");
+    }
+    key_is_known_ = true;
+    return {};
+}
+
 /// Documents are not pinned: they are replaced, and the directory alone keeps them.
 Result<void> IpfsTarget::put_document(const std::string& name, ByteView bytes) {
     DVESP_ASSERT(bytes.size() <= document_bytes_max);
@@ -241,7 +257,10 @@ Result<void> IpfsTarget::put_document(const std::string& name, ByteView bytes) {
         DVESP_TRY(send(keeper->node(), plan, content, false));
         DVESP_TRY(keeper->link(document_path(name), plan.root.cid));
     }
-    if (name.starts_with("manifest-")) publisher_->publish_soon();
+    if (name.starts_with("manifest-")) {
+        DVESP_TRY(check_key());
+        publisher_->publish_soon();
+    }
     return {};
 }
 

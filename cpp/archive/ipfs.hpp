@@ -1,4 +1,6 @@
 /// archive/ipfs.hpp - an archive on IPFS: nodes that keep it, gateways to read it from, and one CID or name that leads to it.
+/// Design: docs/decisions/026. Bytes: docs/formats/archive.md.
+///
 /// Locators are CIDs (version 1, sha2-256), computed here and compared with the node's; the same object has the same one
 /// everywhere.
 #pragma once

@@ -12,6 +12,7 @@ using Json = nlohmann::json;
 constexpr std::size_t line_bytes_max = std::size_t{64} << 10;
 constexpr int idle_reports_max = 20;  ///< kubo reports twice a second
 constexpr std::uint64_t publish_stall_ms = 120'000;
+constexpr std::uint64_t import_stall_ms = 120'000;     ///< a node with a slow disk is silent while it looks through all blocks
 constexpr std::string_view publish_lifetime = "168h";  ///< longer than a holiday, shorter than the protocol's records live
 
 Json parsed(std::string_view text) { return Json::parse(text, nullptr, false); }
@@ -109,7 +110,9 @@ ports::HttpCall Kubo::request(std::string_view command, const Arguments& argumen
 Error Kubo::refusal(std::string_view command, const std::string& message) const {
     const std::string text = "the IPFS node " + place() + " refused " + std::string(command) + ": " + message;
     if (contains(message, "no space left") || contains(message, "exceeds storage")) return fail(ErrorCode::storage_full, text);
-    return fail(ErrorCode::unavailable, text);
+    const bool is_service =
+        contains(message, "401 Unauthorized") || contains(message, "403 Forbidden");  // of a pinning service
+    return fail(is_service ? ErrorCode::permission_denied : ErrorCode::unavailable, text);
 }
 
 Result<Kubo::Reply> Kubo::judge(std::string_view command, const ports::HttpAnswer& answer) const {
@@ -189,6 +192,7 @@ Result<void> Kubo::import_car(std::vector<ports::HttpCall::Piece> body, const st
                               const codec::Cid* root) const {
     const char* const is_last = root != nullptr ? "true" : "false";
     ports::HttpCall call = request("dag/import", {{"pin-roots", is_last}, {"fast-provide-root", is_last}, {"stats", "true"}});
+    call.stall_ms = import_stall_ms;
     call.headers.emplace_back("Content-Type", "multipart/form-data; boundary=" + boundary);
     call.body = std::move(body);
     DVESP_ASSIGN(const ports::HttpAnswer answer, send(call));
@@ -217,13 +221,19 @@ Result<void> Kubo::import_car(std::vector<ports::HttpCall::Piece> body, const st
 }
 
 Result<void> Kubo::pin_remotely(const std::string& service, const codec::Cid& cid, const std::string& name) const {
-    const auto done =
-        tell("pin/remote/add", {{"arg", to_text(cid)}, {"service", service}, {"name", name}, {"background", "true"}});
-    return done.ok() || contains(done.error().message, "DUPLICATE_OBJECT") ? Result<void>() : done.error();
+    const std::string text = to_text(cid);
+    const Arguments wanted = {
+        {"service", service}, {"cid", text}, {"status", "queued"}, {"status", "pinning"}, {"status", "pinned"}};
+    DVESP_ASSIGN(const std::string there, tell("pin/remote/ls", wanted));
+    if (!there.empty()) return {};  // a service takes the same request twice, and counts it twice
+    const auto done = tell("pin/remote/add", {{"arg", text}, {"service", service}, {"name", name}, {"background", "true"}});
+    return done.ok() ? Result<void>() : done.error();
 }
 
 Result<void> Kubo::unpin_remotely(const std::string& service, const codec::Cid& cid) const {
-    const auto done = tell("pin/remote/rm", {{"service", service}, {"cid", to_text(cid)}, {"force", "true"}});
+    Arguments wanted = {{"service", service}, {"cid", to_text(cid)}, {"force", "true"}};
+    for (const char* const status : {"queued", "pinning", "pinned", "failed"}) wanted.emplace_back("status", status);
+    const auto done = tell("pin/remote/rm", wanted);
     return done.ok() ? Result<void>() : done.error();
 }
 
@@ -267,6 +277,17 @@ Result<void> Kubo::unlink(const std::string& path) const {
     return done.ok() ? Result<void>() : done.error();
 }
 
+Result<bool> Kubo::has_key(const std::string& name) const {
+    DVESP_ASSIGN(const std::string text, tell("key/list", {}));
+    const Json json = parsed(text);
+    if (!json.is_object() || !json.contains("Keys") || !json["Keys"].is_array())
+        return refusal("key/list", "its answer has no Keys");
+    for (const Json& key : json["Keys"]) {
+        if (text_member(key, "Name") == name) return true;
+    }
+    return false;
+}
+
 Result<void> Kubo::publish(const std::string& key, const codec::Cid& cid) const {
     ports::HttpCall call = request("name/publish", {{"arg", "/ipfs/" + to_text(cid)},
                                                     {"key", key},
@@ -277,10 +298,6 @@ Result<void> Kubo::publish(const std::string& key, const codec::Cid& cid) const 
     DVESP_ASSIGN(const ports::HttpAnswer answer, send(call));
     DVESP_ASSIGN(const Reply reply, judge("name/publish", answer));
     if (reply.ok) return {};
-    if (contains(reply.text, "no key by the given name")) {
-        return fail(ErrorCode::invalid_argument,
-                    "the IPFS node " + place() + " has no key named as `ipns_key` says: `ipfs key gen`");
-    }
     return refusal("name/publish", reply.text);
 }
 

@@ -48,7 +48,8 @@ class Kubo {
     /// @errors integrity: it names another
     [[nodiscard]] Result<void> import_car(std::vector<ports::HttpCall::Piece> body, const std::string& boundary,
                                           const codec::Cid* root) const;
-    /// Hands pinning over to a service that this node knows by name; returns before it is done.
+    /// Hands pinning over to a service that this node knows by name; returns before it is done. Once, however often it is
+    /// asked.
     [[nodiscard]] Result<void> pin_remotely(const std::string& service, const codec::Cid& cid, const std::string& name) const;
     [[nodiscard]] Result<void> unpin_remotely(const std::string& service, const codec::Cid& cid) const;
 
@@ -62,6 +63,8 @@ class Kubo {
     /// A missing file is fine.
     [[nodiscard]] Result<void> unlink(const std::string& path) const;
 
+    /// Whether the node has a key of that name, to publish with.
+    [[nodiscard]] Result<bool> has_key(const std::string& name) const;
     /// Signs and publishes that the key's name points to `cid`. May take a minute.
     [[nodiscard]] Result<void> publish(const std::string& key, const codec::Cid& cid) const;
     /// Tells the network that this node has `cid`. May take a minute. False: the node has no peers to tell.

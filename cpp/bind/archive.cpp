@@ -8,6 +8,7 @@
 #include "archive/directory.hpp"
 #include "archive/ipfs.hpp"
 #include "archive/s3.hpp"
+#include "archive/shadow_drive.hpp"
 #include "bind/arguments.hpp"
 #include "bind/errors.hpp"
 #include "bind/store.hpp"
@@ -42,6 +43,15 @@ Result<std::unique_ptr<archive::Target>> target_of(const py::dict& settings, con
                                      text_at(settings, "token")};
         if (!options.root.empty()) options.name.clear();
         return archive::make_ipfs_target(options, *setup.http, setup.executor.get());
+    }
+    if (kind == "shadow_drive") {
+        archive::ShadowDriveOptions options;
+        options.endpoint = text_at(settings, "endpoint");
+        options.account = text_at(settings, "account");
+        options.files_base = text_at(settings, "files");
+        options.api = text_at(settings, "api");
+        options.seed = crypto::Key32(settings["wallet"].cast<std::shared_ptr<PyKeyring>>()->secret().bytes.bytes());
+        return archive::make_shadow_drive_target(std::move(options), *setup.http);
     }
     if (kind != "s3") refuse("archive: there is no target of kind '" + kind + "'");
     archive::S3Options options{text_at(settings, "endpoint"),

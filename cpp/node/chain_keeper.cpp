@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::uint64_t retry_ms_min = 1000;
 constexpr std::uint64_t retry_ms_max = 60'000;
+constexpr std::uint64_t rest_factor = 9;  // computing roots takes a tenth of one core at most, however many batches there are
 
 }  // namespace
 
@@ -43,6 +44,10 @@ void ChainKeeper::notify() noexcept {
 }
 
 void ChainKeeper::start_round(std::uint64_t delay_ms) {
+    const std::uint64_t now_ms = http_->wall_ms();
+    const std::uint64_t rested_ms = rested_ms_;
+    // A clock that jumped back does not stop the posts for long.
+    if (rested_ms > now_ms) delay_ms = std::max(delay_ms, std::min(rested_ms - now_ms, retry_ms_max));
     if (delay_ms == 0) {
         executor_->post([this] { round(); });
     } else {
@@ -77,19 +82,24 @@ void ChainKeeper::round() {
 
 Result<void> ChainKeeper::keep(const std::string& name) {
     DVESP_ASSIGN(const auto collection, database_.collection(name));
+    const std::uint64_t began_ms = http_->wall_ms();
     DVESP_ASSIGN(const archive::RootState state, current_root(database_, *collection, root_of_));
+    const std::uint64_t took_ms = http_->wall_ms() - std::min(began_ms, http_->wall_ms());
+    rested_ms_ = std::max(rested_ms_.load(), began_ms) + took_ms * (rest_factor + 1);
     const Hash id = database_.collection_id(*collection);
     ChainStatus::Posted before;
     {
         const std::scoped_lock lock(mutex_);
-        before = posted_[name];
+        ChainStatus::Posted& known = posted_[name];
+        if (known.id != id) known = {};
+        before = known;
     }
     const bool is_empty = state.leaf_count == 0 && before.sequence == 0;  // nothing was ever written: nothing to say
     if (is_empty || (before.sequence > 0 && before.root == state.root && before.leaf_count == state.leaf_count)) return {};
     DVESP_ASSIGN(const archive::PostedRoot posted, anchor_.post(id, state));
     const archive::AnchoredRoot& anchored = posted.anchored;
     const std::scoped_lock lock(mutex_);
-    posted_[name] = {name, archive::key_text(anchor_.address(id)), anchored.root, anchored.leaf_count, anchored.sequence};
+    posted_[name] = {name, id, archive::key_text(anchor_.address(id)), anchored.root, anchored.leaf_count, anchored.sequence};
     newest_ = name;
     return {};
 }

@@ -36,6 +36,7 @@ struct ChainOptions {
 struct ChainStatus {
     struct Posted {
         std::string collection;
+        Hash id{};  ///< of the collection: another one may have its name now
         std::string address;
         Hash root{};
         std::uint64_t leaf_count = 0;
@@ -77,9 +78,10 @@ class ChainKeeper {
     archive::RootAnchor anchor_;  ///< the round's alone
 
     std::atomic<bool> is_stopping_{false};
-    std::atomic<bool> is_dirty_{false};    ///< written to since the round began
-    std::atomic<bool> is_running_{false};  ///< a round runs or is queued
-    std::uint32_t failures_in_a_row_ = 0;  ///< the round's alone
+    std::atomic<bool> is_dirty_{false};        ///< written to since the round began
+    std::atomic<bool> is_running_{false};      ///< a round runs or is queued
+    std::atomic<std::uint64_t> rested_ms_{0};  ///< wall time before which no round begins: roots were costly
+    std::uint32_t failures_in_a_row_ = 0;      ///< the round's alone
 
     mutable std::mutex mutex_;  ///< guards the members below; never held across I/O
     std::map<std::string, ChainStatus::Posted> posted_;

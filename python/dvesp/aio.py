@@ -194,6 +194,9 @@ class AsyncVectorStore:
     verify = _coroutine(VectorStore.verify)
     retrievability = _coroutine(VectorStore.retrievability)
     snapshot = _coroutine(VectorStore.snapshot)
+    archive = _coroutine(VectorStore.archive)
+    prune_archive = _coroutine(VectorStore.prune_archive)
+    wait_restored = _coroutine(VectorStore.wait_restored)
     status = _coroutine(VectorStore.status)
 
     @functools.wraps(VectorStore.create_collection)

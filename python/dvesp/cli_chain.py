@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -26,6 +27,23 @@ __all__ = ["add_commands"]
 _PLACE = "--rpc-url http://localhost:8899 --program-id ADDRESS"
 _PROGRAM_BYTES_MAX = 1 << 20
 _LAMPORTS = 10**9  # of one SOL
+
+
+def _interruptible(run: Callable[[argparse.Namespace], None]) -> Callable[[argparse.Namespace], None]:
+    """``run`` beside a thread that hears Ctrl-C: a call that waits for the chain ends then."""
+
+    def wait(options: argparse.Namespace) -> None:
+        options.chain = None
+        with ThreadPoolExecutor(1, thread_name_prefix="dvesp-chain") as thread:
+            work = thread.submit(run, options)
+            try:
+                work.result()
+            except KeyboardInterrupt:
+                if options.chain is not None:
+                    options.chain.cancel()
+                raise
+
+    return wait
 
 
 def add_commands(commands: Commands) -> None:
@@ -74,6 +92,12 @@ def add_commands(commands: Commands) -> None:
 
 def _store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("store", metavar="STORE", help="the store's directory")
+    devices = "of a sealed store: a device's directory, or a node as HOST:PORT; give them all"
+    parser.add_argument("--device", action="extend", nargs="+", default=[], metavar="DEVICE", help=devices)
+    secret = parser.add_mutually_exclusive_group()
+    secret.add_argument("--passphrase-env", metavar="VAR", help="of a sealed store: the variable with the passphrase")
+    secret.add_argument("--key-file", metavar="FILE", help="of a sealed store: a raw key")
+    secret.add_argument("--key-wallet", metavar="FILE", help="of a sealed store: a wallet that unlocks it")
     parser.add_argument("--collection", metavar="NAME", help="only this one; default: all")
     parser.add_argument("--root-of", choices=ROOTS_OF, default="frames", help="what the root is over; default: frames")
 
@@ -110,7 +134,9 @@ def _connect(options: argparse.Namespace) -> _native.Chain:
     wallet = None if options.wallet is None else Keyring.from_wallet(options.wallet)
     creator = getattr(options, "creator", None)
     settings = (options.commitment, options.priority_microlamports, mode)
-    return connect(options.rpc_url, program_id or _NO_PROGRAM, *settings, wallet=wallet, creator=creator)
+    chain = connect(options.rpc_url, program_id or _NO_PROGRAM, *settings, wallet=wallet, creator=creator)
+    options.chain = chain  # for an interrupt
+    return chain
 
 
 _NO_PROGRAM = "1" * 32  # where none is asked for: 32 zero bytes
@@ -119,7 +145,7 @@ _NO_PROGRAM = "1" * 32  # where none is asked for: 32 zero bytes
 @contextmanager
 def _opened(options: argparse.Namespace) -> Iterator[tuple[_native.Store, list[str], _native.Chain]]:
     chain = _connect(options)
-    with open_store(options.store) as store:
+    with _open(options) as store:
         native = store._native
         if not isinstance(native, _native.Store):
             raise UsageError(
@@ -128,12 +154,29 @@ def _opened(options: argparse.Namespace) -> Iterator[tuple[_native.Store, list[s
         yield native, _collections(store, options.collection), chain
 
 
+def _open(options: argparse.Namespace) -> VectorStore:
+    if not options.device:
+        return open_store(options.store)
+    if options.passphrase_env is not None:
+        keyring = Keyring.from_passphrase_environment(options.passphrase_env)
+    elif options.key_file is not None:
+        keyring = Keyring.from_file(options.key_file)
+    elif options.key_wallet is not None:
+        keyring = Keyring.from_wallet(options.key_wallet)
+    else:
+        raise UsageError("--device: a sealed store needs its secret: --passphrase-env, --key-file or --key-wallet")
+    if not os.path.isdir(options.store):
+        raise UsageError(f"there is no store at {options.store!r}: give its directory")
+    return VectorStore(options.store, devices=options.device, keyring=keyring)
+
+
 def _collections(store: VectorStore, asked: str | None) -> list[str]:
     if asked is None:
         return store.list_collections()
     return [store.collection(asked).name]
 
 
+@_interruptible
 def _deploy(options: argparse.Namespace) -> None:
     options.mode, options.program_id = "program", _NO_PROGRAM
     key = _program_key(options.program_key)
@@ -157,6 +200,7 @@ def _program_key(file: str) -> Keyring:
     return Keyring.from_wallet(file)
 
 
+@_interruptible
 def _post(options: argparse.Namespace) -> None:
     posted = []
     with _opened(options) as (native, names, chain):
@@ -175,6 +219,7 @@ def _post(options: argparse.Namespace) -> None:
         say("The store has no collections with records.")
 
 
+@_interruptible
 def _verify(options: argparse.Namespace) -> None:
     with _opened(options) as (native, names, chain):
         if options.id is not None:
@@ -217,6 +262,7 @@ def _verify_record(options: argparse.Namespace, native: _native.Store, names: li
     say(f"Leaf {proof['leaf']} is {rows} of batch {proof['frame_index']} of {proof['frame_count']}.")
 
 
+@_interruptible
 def _history(options: argparse.Namespace) -> None:
     out, problems = [], []
     with _opened(options) as (native, names, chain):
@@ -256,6 +302,7 @@ def _broken_links(past: list[dict[str, Any]]) -> list[str]:
     return problems
 
 
+@_interruptible
 def _balance(options: argparse.Namespace) -> None:
     chain = _connect(options)
     lamports = chain.balance()

@@ -20,10 +20,12 @@ from .collection import Collection
 from .deployment import check_fragments, check_replicas, connect, open_sealed
 from .errors import InvalidArgument
 from .forks import watch
+from .keyring import Keyring
 from .progress import shown
 from .reading import Reading
 from .results import CollectionInfo, Retrievability, VerifyReport
 from .tables import html_table
+from .targets import ShadowDrive
 from .writing import Writing
 
 __all__ = ["VectorStore"]
@@ -323,6 +325,34 @@ class VectorStore(Writing, Reading):
         with shown("restore", lambda: ("restore", 0, 0), None):
             native = _native.Store.restore(origin, target)
         return cls._of(native, target)
+
+    @classmethod
+    def restore_from_shadow_drive(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        endpoint: str,
+        account: str,
+        wallet: Any,
+        api: str = "v1.5",
+        keyring: Any = None,
+        wait: bool = True,
+    ) -> Self:
+        """``restore`` from a storage account of Shadow Drive whose archive was made with the wallet as its keyring.
+
+        Args:
+            path: where the new store lives; None: in memory.
+            endpoint, account, wallet, api: as of `ShadowDrive`.
+            keyring: None: the wallet itself.
+            wait: as of ``restore``.
+
+        Raises:
+            As ``restore``.
+        """
+        target = ShadowDrive(endpoint, account, wallet, api=api)
+        if keyring is None:
+            keyring = wallet if isinstance(wallet, Keyring) else Keyring.from_wallet(os.path.expanduser(wallet))
+        return cls._restore_archive(path, target, keyring, check.check_flag(wait, "wait"))
 
     @classmethod
     def _restore_archive(cls, path: Any, from_: Any, keyring: Any, wait: bool) -> Self:

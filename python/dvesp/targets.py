@@ -186,7 +186,7 @@ class ShadowDrive(Target):
         }
 
     def _wallet(self) -> _native.Keyring:
-        wallet = self.wallet if isinstance(self.wallet, Keyring) else Keyring.from_wallet(self.wallet)
+        wallet = self.wallet if isinstance(self.wallet, Keyring) else Keyring.from_wallet(os.path.expanduser(self.wallet))
         return wallet._secret
 
 

@@ -112,6 +112,7 @@ void try_answers(int status, ByteView body) {
     static_cast<void>(node.pin(cid).ok());
     static_cast<void>(node.unpin(cid).ok());
     static_cast<void>(node.import_car({}, "b", &cid).ok());
+    static_cast<void>(node.has_key("key").ok());
     static_cast<void>(node.publish("key", cid).ok());
     static_cast<void>(node.provide(cid).ok());
     const auto found = node.find("/a/b");

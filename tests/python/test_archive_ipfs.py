@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from kubo import Kubo, Tool, ToolError, name_of
 from lying_gateway import LyingGateway, flipped, swapped, truncated
+from pinning_service import TOKEN, PinningService
 
 pytestmark = pytest.mark.slow
 KIB, MIB = 1 << 10, 1 << 20
@@ -249,6 +250,9 @@ def test_ipns_name_follows_the_newest_manifest(node: Kubo, tmp_path: Path) -> No
                     assert reader.documents()[-1] == f"manifest-{number:016x}"
                     assert reader.document(f"manifest-{number:016x}") == f"number {number}"
                     reader.get(path, tmp_path / "back")
+    with Tool(apis=[node.api], name="0d", ipns_key="lost") as tool:
+        caught = refusal(tool, "put_document", name="manifest-0000000000000003", text="x")
+        assert caught.code == "invalid_argument" and "ipns_key" in caught.message
     other = node.rpc("key/gen", arg="unused", type="ed25519")["Id"]
     with Tool(root=other, gateways=[node.gateway]) as reader:
         assert refusal(reader, "root").code in ("unavailable", "corruption")
@@ -282,6 +286,25 @@ def test_token_is_asked_for_and_given(tmp_path: Path) -> None:
         with Tool(apis=[node.api], name="0f", token="Bearer s3cret") as tool:
             tool.put(path)
             tool.get(path, tmp_path / "back")
+
+
+def test_pinning_service_is_asked_once_and_let_go(node: Kubo, tmp_path: Path) -> None:
+    path = file_of(tmp_path, MIB, seed=19)
+    with PinningService() as service, PinningService() as other:
+        node.call("pin", "remote", "service", "add", "kept by others", service.url, TOKEN)
+        node.call("pin", "remote", "service", "add", "wrong", other.url, "no secret")
+        with Tool(apis=[node.api], name="20", pin_services=["kept by others"]) as tool:
+            cid = tool.put(path)
+            tool.put(path)
+            assert [one["pin"]["cid"] for one in service.pins.values()] == [cid]
+            assert [one["pin"]["name"] for one in service.pins.values()] == [name_of(path)["sha256"]]
+            tool.ask("remove", **name_of(path))
+            assert service.pins == {}
+        for name, word, code in (("wrong", "UNAUTHORIZED", "permission_denied"), ("unknown", "not known", "unavailable")):
+            with Tool(apis=[node.api], name="21", pin_services=[name]) as tool:
+                caught = refusal(tool, "put", path=str(path), **name_of(path))
+                assert caught.code == code and word in caught.message and "no secret" not in caught.message
+        assert other.refused > 0
 
 
 def test_address_that_is_no_node_says_so(nodes: list[Kubo], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -27,6 +28,8 @@ from dvesp import (
 from dvesp.archiving import parse_target
 from kubo import Kubo
 from s3_server import S3Server, Unreliable
+from shadow_drive import ShadowDrive as ShadowDriveServer
+from shadow_drive import account_of, wallet_of
 
 KEY = bytes(range(32)).hex()
 
@@ -107,6 +110,39 @@ def test_a_store_on_s3(tmp_path: Path, s3: S3Server, keyring: Keyring, vectors: 
     with VectorStore(tmp_path / "s", archive=[target], keyring=keyring) as store:
         store.archive()  # it looks what is there, and mends it
     assert everything(VectorStore.restore(from_=target, keyring=keyring)) == wanted
+
+
+@pytest.mark.parametrize("api", ["v1.5", "v2"])
+def test_a_store_on_shadow_drive(tmp_path: Path, vectors: Vectors, api: str) -> None:
+    owner = wallet_of("owner")
+    wallet = tmp_path / "id.json"
+    wallet.write_text(json.dumps(list(bytes(owner))))
+    keyring = Keyring.from_wallet(wallet)
+    with ShadowDriveServer() as drive:
+        drive.add_account(account_of(api), str(owner.pubkey()))
+        target = ShadowDrive(drive.url, account_of(api), wallet, api=api)
+        assert "id.json" not in repr(target)
+        with VectorStore(tmp_path / "s", archive=[target], keyring=keyring) as store:
+            wanted = fill(store, vectors)
+            store.archive()
+            store.upsert({"id": "9", "vector": vectors(1, 32, 4)[0]})
+            wanted = everything(store)
+            store.archive()
+            store.prune_archive()
+        place = {"endpoint": drive.url, "account": account_of(api), "wallet": wallet, "api": api}
+        with VectorStore.restore_from_shadow_drive(tmp_path / "back", **place) as back:
+            assert everything(back) == wanted and back.verify()
+        key = next(key for key in drive.files if key[1].endswith(".dvseg"))
+        drive.files[key] = drive.files[key][:-1] + bytes([drive.files[key][-1] ^ 1])
+        with pytest.raises(IntegrityError, match=key[1][:64]):
+            VectorStore.restore_from_shadow_drive(**place)
+        other = tmp_path / "other.json"
+        other.write_text(json.dumps(list(bytes(wallet_of("stranger")))))
+        stranger = ShadowDrive(drive.url, account_of(api), other, api=api)
+        with VectorStore(tmp_path / "s", archive=[stranger], keyring=keyring) as store:
+            store.insert(vectors(1, 32, 8))
+            with pytest.raises(PermissionDenied):
+                store.archive()
 
 
 def test_large_objects_go_to_s3_in_parts(tmp_path: Path, s3: S3Server, vectors: Vectors) -> None:

@@ -15,7 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 from chain_support import PROGRAM, PROGRAM_ID, Wallet, frame_roots, make_wallet, merkle_root, solana, wait_for
-from dvesp import InvalidArgument, Keyring, PermissionDenied, Solana, Unavailable, VectorStore, VersionConflict, _native
+from dvesp import (
+    Directory,
+    InvalidArgument,
+    Keyring,
+    PermissionDenied,
+    Solana,
+    Unavailable,
+    VectorStore,
+    VersionConflict,
+    _native,
+)
 from solana_rpc import SolanaNode, running_node
 from solders.hash import Hash
 from solders.keypair import Keypair
@@ -415,3 +425,28 @@ def test_chain_is_refused_where_it_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="chain is for a store on this machine"):
         VectorStore(nodes=["127.0.0.1:1"], chain=chain)
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("way", ["snapshot", "archive"])
+def test_store_that_came_back_has_the_same_name_and_root_on_the_chain(tmp_path: Path, vectors: Vectors, way: str) -> None:
+    target = Directory(tmp_path / "archive", archive_public=True)
+
+    def state(store: VectorStore) -> dict[str, Any]:
+        return _native.chain_root(store._native, "default", "frames", None)  # type: ignore[arg-type]
+
+    with VectorStore(tmp_path / "s", archive=[target] if way == "archive" else None) as store:
+        for batch in range(6):
+            store.insert(vectors(3, seed=batch), ids=[f"{batch}-{row}" for row in range(3)])
+            if batch == 2:
+                store.flush()
+                store.delete(ids=["1-1"])
+        store.update("3-1", metadata={"n": 1})
+        before = state(store)
+        if way == "archive":
+            store.archive("default")
+        else:
+            store.snapshot(tmp_path / "snapshot")
+    assert before["leaf_count"] == 8
+    back = {"from_": [target]} if way == "archive" else {"source": tmp_path / "snapshot"}
+    with VectorStore.restore(path=tmp_path / "back", **back) as store:
+        assert state(store) == before

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -11,7 +16,7 @@ from typing import Any
 
 import pytest
 from chain_support import PROGRAM, PROGRAM_ID, Wallet, frame_roots, make_wallet, merkle_root, solana
-from dvesp import VectorStore, _native
+from dvesp import Keyring, VectorStore, _native
 from dvesp.cli import main
 from solana_rpc import SolanaNode, running_node
 
@@ -129,6 +134,43 @@ def test_command_line_says_exactly_what_differs(
     solana(node, wallet)._native.post(identity, bytes([67]) * 32, 99, True)
     code, out, err = run(capsys, "verify", *place)
     assert code == 1 and "default (ahead)" in err and "over 99 leaves, sequence 2" in out
+
+
+def test_command_line_posts_and_proves_records_of_a_sealed_store(
+    node: SolanaNode, wallet: Wallet, tmp_path: Path, vectors: Vectors, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = tmp_path / "store.key"
+    key.write_bytes(bytes(range(32)))
+    devices = [str(tmp_path / f"d{number}") for number in range(5)]
+    with VectorStore(tmp_path / "s", devices=devices, keyring=Keyring.from_file(key)) as store:
+        store.insert(vectors(3), ids=["a", "b", "c"])
+        root = merkle_root(frame_roots(store)).hex()
+    opened = [str(tmp_path / "s"), "--device", *devices, "--key-file", str(key)]
+    place = ["--rpc-url", node.url, "--program-id", PROGRAM_ID]
+    code, out, err = run(capsys, "post", *opened, *place, "--wallet", str(wallet.file), "--json")
+    assert code == 0 and json.loads(out)["posted"][0]["root"] == root, err
+    assert run(capsys, "verify", *opened, *place, "--creator", wallet.address)[0] == 0
+    code, out, err = run(capsys, "verify", *opened, *place, "--creator", wallet.address, "--id", "b", "--json")
+    assert code == 0, err
+    _check_proof(json.loads(out)["proof"], root)
+    code, _, err = run(capsys, "verify", *opened[:-2], *place, "--creator", wallet.address)
+    assert code == 2 and "--key-file" in err
+    code, _, err = run(capsys, "verify", opened[0], *place, "--creator", wallet.address)
+    assert code == 1 and "sealed" in err
+
+
+def test_command_that_waits_for_a_chain_ends_at_once_when_it_is_interrupted(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never answers
+        rpc = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        arguments = ["chain", "balance", "--rpc-url", rpc, "--creator", PROGRAM_ID]
+        command = [sys.executable, "-c", "import sys; from dvesp.cli import main; sys.exit(main())", *arguments]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            silent.settimeout(30)
+            with silent.accept()[0]:
+                time.sleep(0.3)
+                process.send_signal(signal.SIGINT)
+                _, err = process.communicate(timeout=10)
+    assert process.returncode == 1 and err == "dvesp: error: interrupted\n"
 
 
 @pytest.mark.parametrize("command", ["deploy", "post", "verify", "history", "balance"])

@@ -316,7 +316,7 @@ def test_restore_arguments_that_are_wrong_are_refused(tmp_path: Path) -> None:
         VectorStore.restore()
     with pytest.raises(InvalidArgument, match="from_"):
         VectorStore.restore(tmp_path / "to", from_=["x"])
-    with pytest.raises(Unavailable, match="keyring"):
+    with pytest.raises(InvalidArgument, match="keyring"):
         VectorStore.restore(tmp_path / "from", tmp_path / "to", keyring=object())
     with pytest.raises(InvalidArgument, match="wait"):
         VectorStore.restore(tmp_path / "from", tmp_path / "to", wait="no")  # type: ignore[arg-type]
