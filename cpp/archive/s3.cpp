@@ -13,7 +13,7 @@ constexpr std::uint64_t single_put_max = std::uint64_t{64} << 20;
 constexpr std::uint64_t part_bytes_each = std::uint64_t{64} << 20;
 constexpr int reads_max = 4;  ///< of an object that breaks off
 constexpr int pages_max = 10'000;
-constexpr std::size_t message_bytes_max = 300;
+constexpr std::size_t code_characters_max = 64;
 
 std::optional<std::uint64_t> number_of(const std::string& text) {
     if (text.empty() || text.size() > 19) return std::nullopt;
@@ -43,9 +43,33 @@ std::string encoded_path(const std::string& path) {
     return out;
 }
 
+std::string without_entities(std::string_view text) {
+    static constexpr std::array<std::pair<std::string_view, char>, 5> entities{
+        {{"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}, {"&amp;", '&'}}};
+    std::string out;
+    out.reserve(text.size());
+    while (!text.empty()) {
+        const auto* const found =
+            std::find_if(entities.begin(), entities.end(), [&](const auto& entity) { return text.starts_with(entity.first); });
+        out += found == entities.end() ? text.front() : found->second;
+        text.remove_prefix(found == entities.end() ? 1 : found->first.size());
+    }
+    return out;
+}
+
 std::string first_element(std::string_view text, std::string_view name) {
     const auto all = xml_elements(text, name);
     return all.empty() ? std::string() : all.front();
+}
+
+/// The service's word for what went wrong, fit for a message: it is letters, whatever somebody sends.
+std::string code_of(const ports::HttpAnswer& answer) {
+    std::string code = first_element(text_of(answer.body), "Code").substr(0, code_characters_max);
+    std::erase_if(code, [](char c) {
+        const bool is_letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        return !is_letter && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-';
+    });
+    return code;
 }
 
 class S3Target final : public Target {
@@ -65,7 +89,7 @@ class S3Target final : public Target {
         if (is_there) return std::string();
         const std::string key = object_key(name);
         if (content.size() > single_put_max) {
-            DVESP_TRY(put_parts(key, content));
+            DVESP_TRY(put_parts(key, name.sha256, content));
             return std::string();
         }
         ports::HttpCall call = call_of("PUT", key);
@@ -198,17 +222,21 @@ class S3Target final : public Target {
 
     Result<void> judge(const ports::HttpAnswer& answer, const std::string& what) const {
         if (answer.status >= 200 && answer.status < 300) return {};
-        std::string code = first_element(text_of(answer.body), "Code").substr(0, message_bytes_max);
+        const std::string code = code_of(answer);
         const std::string text =
             describe() + " answers " + std::to_string(answer.status) + (code.empty() ? "" : " " + code) + " to " + what;
+        if (code == "RequestTimeTooSkewed") return fail(ErrorCode::permission_denied, text + ": set this machine's clock");
         if (answer.status == 401 || answer.status == 403)
             return fail(ErrorCode::permission_denied, text + ": look at the keys, the region and the bucket's policy");
         if (answer.status == 507 || code.find("Quota") != std::string::npos || code.find("NoSpace") != std::string::npos)
             return fail(ErrorCode::storage_full, text);
         if (answer.status == 404 && code == "NoSuchBucket")
             return fail(ErrorCode::invalid_argument, text + ": create the bucket first");
+        // Another attempt begins the upload that the service let go of anew, and waits for whoever is in the way.
+        const bool is_passing = code == "NoSuchUpload" || code == "RequestTimeout" || answer.status == 408 ||
+                                answer.status == 409 || answer.status == 412;
+        if (is_passing || answer.status == 429 || answer.status >= 500) return fail(ErrorCode::unavailable, text);
         if (answer.status == 404) return fail(ErrorCode::corruption, text + ": it is missing");
-        if (answer.status == 429 || answer.status >= 500) return fail(ErrorCode::unavailable, text);
         return fail(ErrorCode::invalid_argument, text + ": look at endpoint, bucket and region");
     }
 
@@ -265,18 +293,20 @@ class S3Target final : public Target {
         return fail(ErrorCode::corruption, describe() + ": the list of objects does not end");
     }
 
-    Result<void> put_parts(const std::string& key, ports::ByteSource& content) {
+    Result<void> put_parts(const std::string& key, const Hash& wanted, ports::ByteSource& content) {
         DVESP_ASSIGN(const auto begun, send(call_of("POST", key, {{"uploads", ""}}), empty_hash()));
         DVESP_TRY(judge(begun, "beginning " + key));
         const std::string id = first_element(text_of(begun.body), "UploadId");
         if (id.empty()) return fail(ErrorCode::corruption, describe() + ": an upload has no id");
-        const auto sent = send_parts(key, id, content);
+        const auto sent = send_parts(key, id, wanted, content);
         if (!sent.ok()) abort(key, id);
         return sent;
     }
 
-    Result<void> send_parts(const std::string& key, const std::string& id, ports::ByteSource& content) {
+    Result<void> send_parts(const std::string& key, const std::string& id, const Hash& wanted, ports::ByteSource& content) {
         std::string parts = "<CompleteMultipartUpload>";
+        Sha256 whole;
+        whole.start();
         std::vector<std::uint8_t> buffer(std::size_t{1} << 20);
         int number = 1;
         for (std::uint64_t at = 0; at < content.size(); at += part_bytes_each, ++number) {
@@ -287,6 +317,7 @@ class S3Target final : public Target {
                 const MutableBytes piece = MutableBytes(buffer).first(std::min<std::uint64_t>(buffer.size(), bytes - done));
                 DVESP_TRY(content.read(at + done, piece));
                 hasher.update(piece);
+                whole.update(piece);
                 done += piece.size();
             }
             ports::HttpCall call = call_of("PUT", key, {{"partNumber", std::to_string(number)}, {"uploadId", id}});
@@ -296,6 +327,8 @@ class S3Target final : public Target {
             parts += "<Part><PartNumber>" + std::to_string(number) + "</PartNumber><ETag>" + header_of(answer, "etag") +
                      "</ETag></Part>";
         }
+        // The service compares each part with its hash, and nobody but us the whole with its name.
+        if (whole.finish() != wanted) return fail(ErrorCode::integrity, describe() + ": " + key + " is not what its name says");
         parts += "</CompleteMultipartUpload>";
         ports::HttpCall call = call_of("POST", key, {{"uploadId", id}});
         const ByteView body = bytes_of(parts);
@@ -320,25 +353,14 @@ class S3Target final : public Target {
 std::vector<std::string> xml_elements(std::string_view text, std::string_view name) {
     const std::string opening = "<" + std::string(name) + ">";
     const std::string closing = "</" + std::string(name) + ">";
-    static constexpr std::array<std::pair<std::string_view, char>, 5> entities{
-        {{"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}, {"&amp;", '&'}}};
     std::vector<std::string> out;
     for (std::size_t at = text.find(opening); at != std::string_view::npos; at = text.find(opening, at)) {
         at += opening.size();
         const std::size_t end = text.find(closing, at);
         if (end == std::string_view::npos) break;
-        std::string value(text.substr(at, end - at));
+        const std::string_view value = text.substr(at, end - at);
         at = end + closing.size();
-        if (value.find('<') == std::string::npos) {
-            for (std::size_t mark = value.find('&'); mark != std::string::npos; mark = value.find('&', mark + 1)) {
-                for (const auto& [entity, character] : entities) {
-                    if (value.compare(mark, entity.size(), entity) != 0) continue;
-                    value.replace(mark, entity.size(), 1, character);
-                    break;
-                }
-            }
-        }
-        out.push_back(std::move(value));
+        out.push_back(value.find('<') == std::string_view::npos ? without_entities(value) : std::string(value));
     }
     return out;
 }

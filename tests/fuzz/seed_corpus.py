@@ -345,6 +345,22 @@ def archive_seeds() -> None:
     save("archive_fuzz", b"\x03", bytes(100))
 
 
+def s3_seeds() -> None:
+    def answer(status: int, body: bytes) -> bytes:
+        return bytes([status, len(body)]) + body
+
+    key = b"p/objects/" + b"0" * 64
+    page = b"<Contents><Key>" + key + b"</Key><Size>7</Size></Contents><IsTruncated>true</IsTruncated>"
+    token = b"<NextContinuationToken>a&amp;b</NextContinuationToken>"
+    save("s3_fuzz", b"\0", answer(0, page + token), answer(0, b"<IsTruncated>false</IsTruncated>"))
+    save("s3_fuzz", b"\1", answer(0, b"<Contents><Key>p/documents/keyring</Key><Size>7</Size></Contents>"))
+    save("s3_fuzz", b"\2", answer(0, b"<Upload><Key>" + key + b"</Key><UploadId>u</UploadId></Upload>"))
+    save("s3_fuzz", b"\3", answer(0, b"content"))
+    save("s3_fuzz", b"\4", answer(6, b""), answer(8, b""), answer(6, b""), answer(0, b""))
+    for method in b"\0\4\5\6\7":
+        save("s3_fuzz", bytes([method]), answer(5, b"<Error><Code>AccessDenied</Code></Error>"))
+
+
 def ipfs_seeds() -> None:
     """Texts of CIDs, blocks, CARs and a record of the vectors; answers of kubo."""
     vectors = FUZZ.parent / "vectors" / "ipfs"
@@ -419,7 +435,7 @@ def chain_seeds() -> None:
 
 WRITERS = [cbor_seeds, filter_seeds, config_seeds, container_seeds, frame_seeds, manifest_seeds, log_seeds, rest_seeds]
 WRITERS += [crypto_seeds, gossip_seeds, encrypted_file_seeds, audit_seeds, revocation_seeds, device_seeds, archive_seeds]
-WRITERS += [ipfs_seeds, chain_seeds]
+WRITERS += [ipfs_seeds, chain_seeds, s3_seeds]
 
 
 def main() -> None:
