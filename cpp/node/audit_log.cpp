@@ -153,6 +153,7 @@ Result<void> AuditLog::finish() {
     DVESP_TRY(write_out());
     if (shown_size_ < state_.tree.size()) visit_witnesses(true);
     DVESP_TRY(write_out());  // what the visit recorded
+    if (is_put_off_) visit_witnesses(true);
     return is_settled_ ? Result<void>() : settle();
 }
 

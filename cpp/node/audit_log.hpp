@@ -90,7 +90,7 @@ class AuditLog : public std::enable_shared_from_this<AuditLog> {
 
     void visit_witnesses(bool is_cosigning);
     std::optional<sealed::WitnessMemory> recall(std::size_t device);
-    void meet(std::size_t device, sealed::WitnessMemory& memory);
+    bool meet(std::size_t device, sealed::WitnessMemory& memory);
     Result<std::optional<codec::NoteSignature>> show(std::size_t device, sealed::WitnessMemory& memory);
     Result<codec::Proof> proof_from(std::uint64_t size);
     void note_conflict(std::size_t device, const codec::Checkpoint& known, const std::string& message);
@@ -116,7 +116,8 @@ class AuditLog : public std::enable_shared_from_this<AuditLog> {
     std::uint64_t written_end_ = 0;  ///< no attempt wrote behind it
     std::uint64_t shown_size_ = 0;   ///< of the last checkpoint that the devices saw
     std::uint64_t shown_ns_ = 0;
-    bool is_settled_ = true;  ///< the newest mark covers the whole file, durably
+    bool is_put_off_ = false;  ///< a device was not shown the last checkpoint, for it does not cover what it shall forget
+    bool is_settled_ = true;   ///< the newest mark covers the whole file, durably
 };
 
 }  // namespace dvesp::node
