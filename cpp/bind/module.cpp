@@ -69,6 +69,11 @@ void PyStore::define(py::module_& module) {
             py::arg("path"), py::arg("devices"), py::arg("keyring"), py::arg("tls"))
         .def("plan_collection", &PyStore::plan_collection, py::arg("name"), py::arg("k"), py::arg("n"))
         .def("retrievability", &PyStore::retrievability, py::arg("collection"))
+        .def("devices", &PyStore::devices)
+        .def("add_device", &PyStore::add_device, py::arg("place"))
+        .def("remove_device", &PyStore::remove_device, py::arg("place"))
+        .def("replace_device", &PyStore::replace_device, py::arg("old"), py::arg("place"))
+        .def("rebalance", &PyStore::rebalance)
         .def_static("restore", &PyStore::restore, py::arg("source"), py::arg("path"));
     define_methods(store);
 }

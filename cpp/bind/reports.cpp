@@ -1,6 +1,7 @@
 /// bind/reports.cpp - describe, status and progress as Python values.
 #include "bind/arguments.hpp"
 #include "bind/errors.hpp"
+#include "bind/sealed.hpp"
 #include "bind/store.hpp"
 
 namespace py = pybind11;
@@ -82,6 +83,13 @@ py::dict PyStore::status(bool detail) {
     out["queues"] = queues;
     out["lag"] = py::dict();
     out["restoring"] = false;
+    if (store_->sealed() != nullptr) {
+        const node::RebalanceReport report = [&] {
+            const py::gil_scoped_release release;
+            return store_->sealed()->rebalance_report();
+        }();
+        out["rebalancing"] = rebalance_of(report);
+    }
     return out;
 }
 

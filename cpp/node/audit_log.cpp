@@ -176,6 +176,24 @@ Result<void> AuditLog::close() {
     return file_ ? finish() : Result<void>();
 }
 
+void AuditLog::take_returned() {
+    const std::scoped_lock io(io_mutex_);
+    shown_size_ = 0;
+}
+
+void AuditLog::leave(std::uint32_t number) {
+    const std::scoped_lock io(io_mutex_);
+    for (const crypto::PublicKey& key : state_.joined[number]) push(codec::AuditKind::leave, number, 0, key);
+    state_.joined.erase(number);
+}
+
+void AuditLog::change_witnesses(std::unique_ptr<AuditWitnesses> witnesses) {
+    const std::scoped_lock io(io_mutex_);
+    witnesses_ = std::move(witnesses);
+    missed_.clear();
+    shown_size_ = 0;
+}
+
 std::vector<std::string> AuditLog::conflicts() {
     const std::scoped_lock lock(mutex_);
     return conflicts_;

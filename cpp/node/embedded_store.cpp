@@ -70,6 +70,7 @@ EmbeddedStore::~EmbeddedStore() {
 Result<void> EmbeddedStore::close() {
     if (!database_) return {};
     if (sealed_ && !is_closed_) static_cast<void>(sealed_->complete().ok());  // what cannot be completed now is later
+    if (sealed_) sealed_->stop_completing();
     Result<void> closed = database_->close();
     if (sealed_ && !is_closed_) {
         const auto let_go = sealed_->close();

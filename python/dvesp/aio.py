@@ -193,6 +193,11 @@ class AsyncVectorStore:
     compact = _coroutine(VectorStore.compact)
     verify = _coroutine(VectorStore.verify)
     retrievability = _coroutine(VectorStore.retrievability)
+    devices = _coroutine(VectorStore.devices)
+    add_device = _coroutine(VectorStore.add_device)
+    remove_device = _coroutine(VectorStore.remove_device)
+    replace_device = _coroutine(VectorStore.replace_device)
+    rebalance = _coroutine(VectorStore.rebalance)
     snapshot = _coroutine(VectorStore.snapshot)
     status = _coroutine(VectorStore.status)
 

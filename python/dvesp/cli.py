@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from . import __version__, cli_ask, cli_audit, cli_bench, cli_ca, cli_data, cli_keys, cli_org, cli_serve, cli_store
+from . import __version__, cli_ask, cli_audit, cli_bench, cli_ca, cli_data, cli_devices, cli_keys, cli_org, cli_serve, cli_store
 from .cli_common import Commands, UsageError
 from .errors import Error
 
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"dvesp {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     commands = Commands(subparsers)
-    for module in (cli_ask, cli_data, cli_store, cli_serve, cli_ca, cli_keys, cli_audit, cli_org, cli_bench):
+    for module in (cli_ask, cli_data, cli_store, cli_serve, cli_ca, cli_keys, cli_devices, cli_audit, cli_org, cli_bench):
         module.add_commands(commands)
     return parser
 
