@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import sealed_store
+from device_nodes import DeviceNodes
 from dvesp import InvalidArgument, Keyring, Unavailable, VectorStore
 from dvesp.cli import main
 from dvesp.keys import StoreKeys
@@ -309,3 +310,21 @@ def test_keys_without_records_give_up_a_lost_device_and_no_other(tmp_path: Path)
         assert [device.state for device in keys.devices()] == ["active", "active", "leaving", "active", "active", "joining"]
     with sealed_store(tmp_path) as store:
         check_whole(store, 5)
+
+
+def test_devices_on_nodes_join_are_replaced_and_leave(tmp_path: Path) -> None:
+    with DeviceNodes(tmp_path, 7) as nodes:
+        first = nodes.addresses[:5]
+        with nodes.store(tmp_path / "s", first) as store:
+            fill(store, range(ROWS))
+            store.add_device(nodes.addresses[5])
+            check_whole(store, 6)
+            assert [device.place for device in store.devices()] == nodes.addresses[:6]
+            nodes.end(1)
+            store.replace_device(nodes.addresses[1], nodes.addresses[6])
+            check_whole(store, 6)
+            store.remove_device(nodes.addresses[0])
+            check_whole(store, 5)
+        shutil.rmtree(tmp_path / "s")
+        with nodes.store(tmp_path / "s", nodes.addresses[2:]) as store:
+            check_whole(store, 5)
