@@ -256,14 +256,6 @@ MUTANTS = [
         ("sim_devices",),
     ),
     Mutant(
-        "forgets what given up devices may have had of a change",
-        "node/change_shelf.cpp",
-        "if (shares + group.unsure + group.lost < judged_) return Verdict::never;",
-        "if (shares + group.unsure < judged_) return Verdict::never;",
-        ("sim_devices",),
-        seed_count=150,
-    ),
-    Mutant(
         "waits for ever for what given up devices may have had",
         "node/change_shelf.cpp",
         "if (silent[device] != 0) ++(fleet_.is_leaving(device) ? out.lost : out.silent);",
