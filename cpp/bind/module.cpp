@@ -78,6 +78,11 @@ void PyStore::define(py::module_& module) {
         .def("prune_archive", &PyStore::prune_archive, py::arg("keep"))
         .def("wait_restored", &PyStore::wait_restored, py::arg("timeout_ms"))
         .def("restore_progress", &PyStore::restore_progress)
+        .def("devices", &PyStore::devices)
+        .def("add_device", &PyStore::add_device, py::arg("place"))
+        .def("remove_device", &PyStore::remove_device, py::arg("place"))
+        .def("replace_device", &PyStore::replace_device, py::arg("old"), py::arg("place"))
+        .def("rebalance", &PyStore::rebalance)
         .def_static("restore", &PyStore::restore, py::arg("source"), py::arg("path"));
     define_methods(store);
 }

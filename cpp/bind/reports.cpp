@@ -3,6 +3,7 @@
 #include "bind/arguments.hpp"
 #include "bind/chain.hpp"
 #include "bind/errors.hpp"
+#include "bind/sealed.hpp"
 #include "bind/store.hpp"
 
 namespace py = pybind11;
@@ -109,6 +110,13 @@ py::dict PyStore::status(bool detail) {
     out["restoring"] =
         store_->restore() != nullptr ? restore_report(store_->restore()->progress()) : py::object(py::bool_(false));
     out["chain"] = chain_report(store_->chain());
+    if (store_->sealed() != nullptr) {
+        const node::RebalanceReport report = [&] {
+            const py::gil_scoped_release release;
+            return store_->sealed()->rebalance_report();
+        }();
+        out["rebalancing"] = rebalance_of(report);
+    }
     return out;
 }
 

@@ -1,6 +1,8 @@
 /// bind/sealed.cpp - levels as copies, rows as fragments, promises as dicts.
 #include "bind/sealed.hpp"
 
+#include <array>
+
 namespace py = pybind11;
 
 namespace dvesp::bind {
@@ -62,6 +64,42 @@ Result<void> audit_locations(node::EmbeddedStore& store, codec::AuditKind kind, 
     return store.sealed()->audit_read(kind, collection, locations.size(), salts);
 }
 
+Result<std::uint8_t> number_of_device(node::SealedStore& store, const std::string& place) {
+    const std::vector<node::DeviceReport> devices = store.devices();
+    for (const node::DeviceReport& device : devices) {
+        if (device.path == place || std::to_string(device.number) == place) return device.number;
+    }
+    std::string known;
+    for (const node::DeviceReport& device : devices) known += (known.empty() ? "" : ", ") + device.path;
+    return fail(ErrorCode::invalid_argument, "device: the store has none at '" + place + "'; it has " + known);
+}
+
+py::list devices_of(const std::vector<node::DeviceReport>& devices) {
+    constexpr std::array<const char*, 4> states = {"active", "joining", "leaving", "distrusted"};
+    py::list out;
+    for (const node::DeviceReport& device : devices) {
+        const bool is_known = device.usage.has_value();
+        py::dict one;
+        one["number"] = device.number;
+        one["place"] = device.path;
+        one["state"] = states[static_cast<std::size_t>(device.state)];
+        one["reachable"] = device.is_here;
+        one["fragments"] = is_known ? py::object(py::int_(device.usage->fragments)) : py::object(py::none());
+        one["bytes"] = is_known ? py::object(py::int_(device.usage->bytes)) : py::object(py::none());
+        one["trust"] = device.trust;
+        out.append(one);
+    }
+    return out;
+}
+
+py::dict rebalance_of(const node::RebalanceReport& report) {
+    py::dict out;
+    out["running"] = report.is_changing;
+    out["records_left"] = report.records_left;
+    out["fragments_moved"] = report.moved;
+    return out;
+}
+
 py::dict report_of(const node::SealedReport& report) {
     py::dict out;
     out["devices"] = report.promise.devices;
@@ -73,6 +111,8 @@ py::dict report_of(const node::SealedReport& report) {
     out["records"] = report.records;
     out["records_below_n"] = report.records - report.complete;
     out["fragments_least"] = report.fragments_least;
+    out["records_misplaced"] = report.misplaced;
+    out["rebalancing"] = report.is_changing;
     return out;
 }
 

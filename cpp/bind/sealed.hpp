@@ -27,6 +27,11 @@ struct WriteOutcome {
 [[nodiscard]] Result<void> audit_locations(node::EmbeddedStore& store, codec::AuditKind kind,
                                            const store::Collection& collection, std::span<const store::Location> locations);
 
+/// The device that a place or a number names, as the store lists it. @errors invalid_argument: there is none
+[[nodiscard]] Result<std::uint8_t> number_of_device(node::SealedStore& store, const std::string& place);
+/// Members of dvesp.DeviceInfo, one dict for each device.
+[[nodiscard]] pybind11::list devices_of(const std::vector<node::DeviceReport>& devices);
+[[nodiscard]] pybind11::dict rebalance_of(const node::RebalanceReport& report);
 [[nodiscard]] pybind11::dict report_of(const node::SealedReport& report);
 
 }  // namespace dvesp::bind

@@ -113,6 +113,47 @@ py::dict PyStore::retrievability(const std::string& collection) {
     return report_of(take(unlocked([&] { return store_->sealed()->report(collection); })));
 }
 
+node::SealedStore& PyStore::sealed() {
+    if (store_->sealed() == nullptr) refuse("devices: the store is not sealed: it has none");
+    take(database().check_open());
+    return *store_->sealed();
+}
+
+py::list PyStore::devices() {
+    node::SealedStore& store = sealed();
+    return devices_of(unlocked([&] { return store.devices(); }));
+}
+
+void PyStore::add_device(const std::string& place) {
+    node::SealedStore& store = sealed();
+    take(unlocked([&] { return store.add_device(place); }));
+}
+
+void PyStore::remove_device(const std::string& place) {
+    node::SealedStore& store = sealed();
+    take(unlocked([&]() -> Result<void> {
+        DVESP_ASSIGN(const std::uint8_t number, number_of_device(store, place));
+        return store.remove_device(number);
+    }));
+}
+
+void PyStore::replace_device(const std::string& old, const std::string& place) {
+    node::SealedStore& store = sealed();
+    take(unlocked([&]() -> Result<void> {
+        DVESP_ASSIGN(const std::uint8_t number, number_of_device(store, old));
+        return store.replace_device(number, place);
+    }));
+}
+
+/// @return whether every device has what it shall have, as far as those that are here allow
+bool PyStore::rebalance() {
+    node::SealedStore& store = sealed();
+    return take(unlocked([&]() -> Result<bool> {
+        DVESP_TRY(store.complete());
+        return !store.rebalance_report().is_changing;
+    }));
+}
+
 std::shared_ptr<PyStore> PyStore::restore(const std::string& source, const std::optional<std::string>& path) {
     auto opened = unlocked([&]() -> Result<std::unique_ptr<node::EmbeddedStore>> {
         node::OwnedPorts ports{path ? os::make_files(*path) : node::make_memory_files(), os::make_clock(), os::make_random(),

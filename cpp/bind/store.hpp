@@ -67,6 +67,11 @@ class PyStore {
     pybind11::tuple restore_progress();
     void plan_collection(const std::string& name, std::uint32_t k, std::uint32_t n);
     pybind11::dict retrievability(const std::string& collection);
+    pybind11::list devices();
+    void add_device(const std::string& place);
+    void remove_device(const std::string& place);
+    void replace_device(const std::string& old, const std::string& place);
+    bool rebalance();
     static std::shared_ptr<PyStore> restore(const std::string& source, const std::optional<std::string>& path);
     static void define(pybind11::module_& module);
 
@@ -109,6 +114,7 @@ class PyStore {
     explicit PyStore(std::shared_ptr<node::EmbeddedStore> store) : store_(std::move(store)) {}
     static std::shared_ptr<node::EmbeddedStore> open(const std::optional<std::string>& path);
     store::Database& database() { return store_->database(); }
+    node::SealedStore& sealed();
 
     std::shared_ptr<node::EmbeddedStore> store_;
 };

@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include "bind/errors.hpp"
+#include "bind/sealed.hpp"
 #include "os/clock.hpp"
 #include "os/executor.hpp"
 #include "os/files.hpp"
@@ -128,6 +129,43 @@ py::tuple PyStoreKeys::shred(const std::string& collection) {
     return change([&](node::SealedStore& store) { return store.shred(collection); });
 }
 
+template <class Work>
+void PyStoreKeys::change_fleet(Work work) {
+    take([&]() -> Result<void> {
+        const py::gil_scoped_release release;
+        const std::scoped_lock lock(mutex_);
+        if (!store_) return fail(ErrorCode::closed, "the keys of the store are closed");
+        return work(*store_);
+    }());
+}
+
+py::list PyStoreKeys::devices() {
+    std::vector<node::DeviceReport> found;
+    change_fleet([&](node::SealedStore& store) {
+        found = store.devices();
+        return Result<void>();
+    });
+    return devices_of(found);
+}
+
+void PyStoreKeys::add_device(const std::string& place) {
+    change_fleet([&](node::SealedStore& store) { return store.add_device(place); });
+}
+
+void PyStoreKeys::remove_device(const std::string& place) {
+    change_fleet([&](node::SealedStore& store) -> Result<void> {
+        DVESP_ASSIGN(const std::uint8_t number, number_of_device(store, place));
+        return store.remove_device(number);
+    });
+}
+
+void PyStoreKeys::replace_device(const std::string& old, const std::string& place) {
+    change_fleet([&](node::SealedStore& store) -> Result<void> {
+        DVESP_ASSIGN(const std::uint8_t number, number_of_device(store, old));
+        return store.replace_device(number, place);
+    });
+}
+
 void PyStoreKeys::close() {
     const py::gil_scoped_release release;
     const std::scoped_lock lock(mutex_);
@@ -146,6 +184,10 @@ void PyStoreKeys::define(py::module_& module) {
         .def("remove", &Class::remove, py::arg("number"))
         .def("rotate", &Class::rotate, py::arg("keyrings"))
         .def("shred", &Class::shred, py::arg("collection"))
+        .def("devices", &Class::devices)
+        .def("add_device", &Class::add_device, py::arg("place"))
+        .def("remove_device", &Class::remove_device, py::arg("place"))
+        .def("replace_device", &Class::replace_device, py::arg("old"), py::arg("place"))
         .def("close", &Class::close);
     module.def("forbid_core_dumps", &os::forbid_core_dumps,
                "This process leaves no core dump, and no other one of the same user may read its memory.");

@@ -34,6 +34,10 @@ class PyStoreKeys {
     pybind11::tuple remove(std::size_t number);
     pybind11::tuple rotate(const std::vector<std::shared_ptr<PyKeyring>>& keyrings);
     pybind11::tuple shred(const std::string& collection);
+    pybind11::list devices();
+    void add_device(const std::string& place);
+    void remove_device(const std::string& place);
+    void replace_device(const std::string& old, const std::string& place);
     void close();
 
   private:
@@ -42,6 +46,8 @@ class PyStoreKeys {
     node::SealedStore& opened();
     template <class Work>
     pybind11::tuple change(Work work);
+    template <class Work>
+    void change_fleet(Work work);
 
     std::mutex mutex_;  ///< guards what follows
     std::unique_ptr<ports::Clock> clock_;

@@ -153,6 +153,7 @@ Result<void> AuditLog::finish() {
     DVESP_TRY(write_out());
     if (shown_size_ < state_.tree.size()) visit_witnesses(true);
     DVESP_TRY(write_out());  // what the visit recorded
+    if (is_put_off_) visit_witnesses(true);
     return is_settled_ ? Result<void>() : settle();
 }
 
@@ -173,6 +174,24 @@ Result<void> AuditLog::close() {
         is_closed_ = true;
     }
     return file_ ? finish() : Result<void>();
+}
+
+void AuditLog::take_returned() {
+    const std::scoped_lock io(io_mutex_);
+    shown_size_ = 0;
+}
+
+void AuditLog::leave(std::uint32_t number) {
+    const std::scoped_lock io(io_mutex_);
+    for (const crypto::PublicKey& key : state_.joined[number]) push(codec::AuditKind::leave, number, 0, key);
+    state_.joined.erase(number);
+}
+
+void AuditLog::change_witnesses(std::unique_ptr<AuditWitnesses> witnesses) {
+    const std::scoped_lock io(io_mutex_);
+    witnesses_ = std::move(witnesses);
+    missed_.clear();
+    shown_size_ = 0;
 }
 
 std::vector<std::string> AuditLog::conflicts() {

@@ -26,6 +26,8 @@ class AuditWitnesses {
     /// Which devices are here; as many as there are.
     virtual std::vector<bool> present() = 0;
     [[nodiscard]] virtual std::string name(std::size_t device) const = 0;
+    /// Under which entries name it, from 1.
+    [[nodiscard]] virtual std::uint32_t number(std::size_t device) const { return static_cast<std::uint32_t>(device + 1); }
     /// Nothing: it remembers nothing, or is not here.
     virtual std::optional<std::vector<std::uint8_t>> memory(std::size_t device) = 0;
     /// Durable when it returns.
@@ -65,6 +67,12 @@ class AuditLog : public std::enable_shared_from_this<AuditLog> {
     Result<void> flush();
     /// As flush, but for conflicts: those stay for `flush` and `conflicts`. Idempotent.
     Result<void> close();
+    /// Devices came back: the next visit, at the latest that of `close`, shows them what the others have seen.
+    void take_returned();
+    /// A device is none of the store's any more.
+    void leave(std::uint32_t number);
+    /// Other devices from now on; the old ones are not asked any more when it returns.
+    void change_witnesses(std::unique_ptr<AuditWitnesses> witnesses);
     /// A sentence for each device that remembers another history.
     [[nodiscard]] std::vector<std::string> conflicts();
 
@@ -90,7 +98,7 @@ class AuditLog : public std::enable_shared_from_this<AuditLog> {
 
     void visit_witnesses(bool is_cosigning);
     std::optional<sealed::WitnessMemory> recall(std::size_t device);
-    void meet(std::size_t device, sealed::WitnessMemory& memory);
+    bool meet(std::size_t device, sealed::WitnessMemory& memory);
     Result<std::optional<codec::NoteSignature>> show(std::size_t device, sealed::WitnessMemory& memory);
     Result<codec::Proof> proof_from(std::uint64_t size);
     void note_conflict(std::size_t device, const codec::Checkpoint& known, const std::string& message);
@@ -116,7 +124,8 @@ class AuditLog : public std::enable_shared_from_this<AuditLog> {
     std::uint64_t written_end_ = 0;  ///< no attempt wrote behind it
     std::uint64_t shown_size_ = 0;   ///< of the last checkpoint that the devices saw
     std::uint64_t shown_ns_ = 0;
-    bool is_settled_ = true;  ///< the newest mark covers the whole file, durably
+    bool is_put_off_ = false;  ///< a device was not shown the last checkpoint, for it does not cover what it shall forget
+    bool is_settled_ = true;   ///< the newest mark covers the whole file, durably
 };
 
 }  // namespace dvesp::node

@@ -31,12 +31,17 @@ void AuditLog::visit_witnesses(bool is_cosigning) {
         conflicts_.clear();
     }
     std::uint64_t least = state_.tree.size();
+    is_put_off_ = false;
     for (std::size_t device = 0; device < present.size(); ++device) {
         if (!present[device]) continue;
         auto memory = recall(device);
         if (!memory) continue;
-        meet(device, *memory);
+        const bool is_news = meet(device, *memory);
         if (!is_cosigning) continue;
+        // A device with a full memory forgets its oldest log for this one: not before this one says durably that it was.
+        const bool must_forget = memory->find(state_.header) == nullptr && memory->logs.size() >= sealed::witness_logs_max;
+        is_put_off_ = is_put_off_ || (must_forget && is_news);
+        if (must_forget && is_news) continue;
         const auto line = show(device, *memory);
         if (line.ok() && *line && cosigned.signatures.size() < codec::note_signatures_max) {
             cosigned.signatures.push_back(**line);
@@ -68,7 +73,7 @@ std::optional<sealed::WitnessMemory> AuditLog::recall(std::size_t device) {
         return std::move(*parsed);
     }
     // A disk that failed to read once must not cost what the device remembers.
-    const bool has_joined = !state_.joined[static_cast<std::uint32_t>(device + 1)].empty();
+    const bool has_joined = !state_.joined[witnesses_->number(device)].empty();
     if (has_joined && missed_.insert(device).second) return std::nullopt;
     sealed::WitnessMemory memory;
     ports_.random->fill(memory.seed.bytes());
@@ -77,17 +82,21 @@ std::optional<sealed::WitnessMemory> AuditLog::recall(std::size_t device) {
 }
 
 /// Entries that say with which key a device cosigns, and which other logs of this store it remembers.
-void AuditLog::meet(std::size_t device, sealed::WitnessMemory& memory) {
-    const auto number = static_cast<std::uint32_t>(device + 1);
+/// @return whether there was a log that no entry named before
+bool AuditLog::meet(std::size_t device, sealed::WitnessMemory& memory) {
+    const std::uint32_t number = witnesses_->number(device);
     const crypto::PublicKey key = crypto::Ed25519Key(memory.seed).public_key();
     if (state_.joined[number].insert(key).second) push(codec::AuditKind::join, number, 0, key);
+    bool is_news = false;
     for (const sealed::WitnessMemory::KnownLog& log : memory.logs) {
         if (log.header.log_id == state_.header.log_id) continue;
         const codec::Checkpoint& known = log.note.checkpoint;
         if (state_.restarts.emplace(known.size, known.root).second) {
             push(codec::AuditKind::restart, number, known.size, known.root);
+            is_news = true;
         }
     }
+    return is_news;
 }
 
 /// @return the device's cosignature; nothing when it has seen this checkpoint already
@@ -123,11 +132,11 @@ Result<codec::Proof> AuditLog::proof_from(std::uint64_t size) {
 void AuditLog::note_conflict(std::size_t device, const codec::Checkpoint& known, const std::string& message) {
     {
         const std::scoped_lock lock(mutex_);
-        conflicts_.push_back("audit: device " + std::to_string(device + 1) + " (" + witnesses_->name(device) +
+        conflicts_.push_back("audit: device " + std::to_string(witnesses_->number(device)) + " (" + witnesses_->name(device) +
                              ") does not cosign: " + message);
     }
     if (state_.conflicts.emplace(known.size, known.root).second) {
-        push(codec::AuditKind::conflict, static_cast<std::uint32_t>(device + 1), known.size, known.root);
+        push(codec::AuditKind::conflict, witnesses_->number(device), known.size, known.root);
     }
 }
 

@@ -31,8 +31,10 @@ ChangeShelf::Part ChangeShelf::ask(const sealed::DeltaName& name, bool all_attem
     Part out;
     Fleet::Marks silent;
     const Fleet::Answers answers = fleet_.get(ids, runner_, &silent);
-    for (const std::uint8_t mark : silent) out.heard.push_back(mark == 0 ? 1 : 0);
-    out.silent = static_cast<std::size_t>(std::count(silent.begin(), silent.end(), 1));
+    for (std::size_t device = 0; device < silent.size(); ++device) {
+        out.heard.push_back(silent[device] == 0 ? 1 : 0);
+        if (silent[device] != 0) ++(fleet_.is_leaving(device) ? out.lost : out.silent);
+    }
     for (std::size_t at = 0; at < attempts; ++at) {
         one.attempt = attempt_of(at);
         const std::size_t first = out.groups.size();
@@ -47,12 +49,15 @@ ChangeShelf::Part ChangeShelf::ask(const sealed::DeltaName& name, bool all_attem
             auto group = std::find_if(out.groups.begin() + static_cast<std::ptrdiff_t>(first), out.groups.end(),
                                       [&](const Group& known) { return same_write(known.shares.front(), *share); });
             if (group == out.groups.end()) {
-                group = out.groups.insert(group, Group{one.attempt, {}, std::vector<std::uint8_t>(fleet_.size(), 0), 0});
+                group = out.groups.insert(group, Group{one.attempt, {}, std::vector<std::uint8_t>(fleet_.size(), 0), 0, 0});
             }
             group->has[device] = 1;
             group->shares.push_back(std::move(*share));
         }
-        for (std::size_t group = first; group < out.groups.size(); ++group) out.groups[group].unsure = unsure;
+        for (std::size_t group = first; group < out.groups.size(); ++group) {
+            out.groups[group].unsure = unsure;
+            out.groups[group].lost = out.lost;
+        }
         out.unsure_most = std::max(out.unsure_most, unsure);
     }
     std::stable_sort(out.groups.begin(), out.groups.end(), [](const Group& a, const Group& b) {
@@ -61,9 +66,26 @@ ChangeShelf::Part ChangeShelf::ask(const sealed::DeltaName& name, bool all_attem
     return out;
 }
 
+/// What devices took along that are given up counts as there, but what too few others have is never read again.
 ChangeShelf::Verdict ChangeShelf::judge(const Group& group) const {
-    if (group.shares.size() + group.unsure < needed_) return Verdict::never;
-    return group.shares.size() >= group.shares.front().plan.k ? Verdict::counts : Verdict::unknown;
+    const std::size_t shares = group.shares.size(), k = group.shares.front().plan.k;
+    if (shares + group.unsure + group.lost < judged_) return Verdict::never;
+    if (shares >= k) return Verdict::counts;
+    return shares + group.unsure < k ? Verdict::never : Verdict::unknown;
+}
+
+/// Whether a change that nobody gave a share of may count all the same.
+bool ChangeShelf::may_be_hidden(std::size_t unsure, std::size_t lost) const {
+    return unsure + lost >= judged_ && unsure >= fleet_.record().plan.k;
+}
+
+/// How many devices that stay have it.
+std::size_t ChangeShelf::lasting(const Group& group) const {
+    std::size_t count = 0;
+    for (std::size_t device = 0; device < fleet_.size(); ++device) {
+        count += group.has[device] != 0 && !fleet_.is_leaving(device) ? 1 : 0;
+    }
+    return count;
 }
 
 /// The parts behind the first one: an attempt counts as a whole or not at all.
@@ -75,7 +97,7 @@ Result<ChangeShelf::Verdict> ChangeShelf::take_parts(Chosen& chosen) {
         const auto group = std::find_if(part.groups.begin(), part.groups.end(), [&](const Group& one) {
             return one.shares.front().stamp == head.stamp && one.shares.front().parts == head.parts;
         });
-        if (group == part.groups.end()) return part.unsure_most >= needed_ ? Verdict::unknown : Verdict::never;
+        if (group == part.groups.end()) return may_be_hidden(part.unsure_most, part.lost) ? Verdict::unknown : Verdict::never;
         const Verdict verdict = judge(*group);
         if (verdict != Verdict::counts) return verdict;
         chosen.parts.push_back(std::move(*group));
@@ -88,7 +110,7 @@ Result<ChangeShelf::Verdict> ChangeShelf::take_parts(Chosen& chosen) {
 /// The latest attempt that counts. A later one that may be on devices which cannot be asked decides nothing: not now.
 Result<std::optional<ChangeShelf::Chosen>> ChangeShelf::choose(std::uint32_t shard, std::uint64_t seq, bool is_new) {
     Part first = ask({shard, seq, 0, 0}, true);
-    if (is_new && first.silent >= needed_) return too_few(first.silent);
+    if (is_new && may_be_hidden(first.silent, first.lost)) return too_few(first.silent);
     for (Group& group : first.groups) {
         Verdict verdict = judge(group);
         Chosen chosen{{shard, seq, group.attempt, 0}, {}, {}};
@@ -103,7 +125,7 @@ Result<std::optional<ChangeShelf::Chosen>> ChangeShelf::choose(std::uint32_t sha
             return fail(ErrorCode::integrity, "the devices' parts of the index were changed: too few of one are whole");
         }
     }
-    if (first.unsure_most < needed_) return std::optional<Chosen>();
+    if (!may_be_hidden(first.unsure_most, first.lost)) return std::optional<Chosen>();
     if (first.silent > 0) return too_few(first.silent);
     return fail(ErrorCode::integrity, "the devices' parts of the index were changed: nobody knows what they were");
 }
@@ -116,7 +138,7 @@ std::size_t ChangeShelf::settle(const sealed::DeltaName& name, const Group& grou
     std::vector<std::vector<VaultItem>> batch(fleet_.size());
     std::vector<std::vector<FragmentId>> instead(fleet_.size());
     for (std::size_t device = 0; device < fleet_.size(); ++device) {
-        if (group.has[device] != 0 || heard[device] == 0) continue;
+        if (group.has[device] != 0 || heard[device] == 0 || fleet_.is_leaving(device)) continue;
         auto fragment = sealer_.remake(name, number_of(device), enough);
         if (!fragment.ok()) continue;
         made[device] = std::move(*fragment);
@@ -126,10 +148,8 @@ std::size_t ChangeShelf::settle(const sealed::DeltaName& name, const Group& grou
     }
     fleet_.remove(instead, runner_);
     const std::vector<bool> has_it = fleet_.put(batch, runner_);
-    std::size_t count = 0;
-    for (std::size_t device = 0; device < fleet_.size(); ++device) {
-        count += group.has[device] != 0 || (has_it[device] && !batch[device].empty()) ? 1 : 0;
-    }
+    std::size_t count = lasting(group);
+    for (std::size_t device = 0; device < fleet_.size(); ++device) count += has_it[device] && !batch[device].empty() ? 1 : 0;
     return count;
 }
 
@@ -145,7 +165,7 @@ Result<std::optional<ChangeShelf::Found>> ChangeShelf::find(std::uint32_t shard,
         found.devices = std::min(found.devices, group.shares.size());
         sealed::DeltaName name = chosen->name;
         name.part = static_cast<std::uint16_t>(part);
-        if (must_last && group.shares.size() < needed_ && settle(name, group, chosen->heard[part]) < needed_) {
+        if (must_last && lasting(group) < needed_ && settle(name, group, chosen->heard[part]) < needed_) {
             return fail(
                 ErrorCode::unavailable,
                 "a change of the index is on too few devices, and too few take it now; connect more devices and open again");
@@ -167,7 +187,7 @@ bool ChangeShelf::is_whole(const sealed::DeltaName& first, const std::vector<boo
     for (name.part = 0; name.part < change_parts_max; ++name.part) {
         std::size_t here = 0, count = 0;
         for (std::size_t device = 0; device < lists.size(); ++device) {
-            if (!is_here[device]) continue;
+            if (!is_here[device] || fleet_.is_leaving(device)) continue;
             ++here;
             count += has(lists[device], sealer_.id_of(name, number_of(device))) ? 1 : 0;
         }

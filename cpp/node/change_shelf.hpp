@@ -23,7 +23,11 @@ class ChangeShelf {
   public:
     /// @param key  of the sealer: which one a change is under depends on the change
     ChangeShelf(Fleet& fleet, TaskRunner& runner, sealed::DeltaSealer& sealer)
-        : fleet_(fleet), runner_(runner), sealer_(sealer), needed_(fleet.record().needed) {}
+        : fleet_(fleet),
+          runner_(runner),
+          sealer_(sealer),
+          needed_(fleet.record().needed),
+          judged_(fleet.record().needed_to_judge()) {}
 
     /// What a change says; nothing when there is none that counts.
     /// @param is_new     the store lacks it: that nobody knows of a later attempt must be sure
@@ -52,10 +56,12 @@ class ChangeShelf {
         std::vector<sealed::DeltaShare> shares;
         std::vector<std::uint8_t> has;  ///< which devices gave them
         std::size_t unsure = 0;         ///< devices that may have more of them: they are silent, or gave what does not open
+        std::size_t lost = 0;           ///< devices that may have had more of them, and are given up: nobody will ever know
     };
     struct Part {
         std::vector<Group> groups;                ///< latest first
         std::size_t silent = 0, unsure_most = 0;  ///< `unsure` of an attempt that nobody gave a share of, at most
+        std::size_t lost = 0;
         Fleet::Marks heard;
     };
     enum class Verdict : std::uint8_t { counts, never, unknown };
@@ -67,6 +73,8 @@ class ChangeShelf {
 
     Part ask(const sealed::DeltaName& name, bool all_attempts);
     [[nodiscard]] Verdict judge(const Group& group) const;
+    [[nodiscard]] bool may_be_hidden(std::size_t unsure, std::size_t lost) const;
+    [[nodiscard]] std::size_t lasting(const Group& group) const;
     Result<std::optional<Chosen>> choose(std::uint32_t shard, std::uint64_t seq, bool is_new);
     Result<Verdict> take_parts(Chosen& chosen);
     std::size_t settle(const sealed::DeltaName& name, const Group& group, const Fleet::Marks& heard);
@@ -74,12 +82,13 @@ class ChangeShelf {
     [[nodiscard]] bool is_whole(const sealed::DeltaName& first, const std::vector<bool>& is_here,
                                 const ChangeLists& lists) const;
     [[nodiscard]] Error too_few(std::size_t silent) const;
-    static std::uint8_t number_of(std::size_t device) { return static_cast<std::uint8_t>(device + 1); }
+    [[nodiscard]] std::uint8_t number_of(std::size_t device) const { return fleet_.record().number(device); }
 
     Fleet& fleet_;
     TaskRunner& runner_;
     sealed::DeltaSealer& sealer_;
-    const std::size_t needed_;
+    const std::size_t needed_;  ///< devices that must have a change, of those that stay
+    const std::size_t judged_;  ///< of whatever devices: with so many an older change may have counted
 };
 
 }  // namespace dvesp::node

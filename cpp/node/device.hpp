@@ -16,9 +16,27 @@ namespace dvesp::node {
 
 using DeviceId = std::array<std::uint8_t, 16>;
 
+enum class DeviceState : std::uint8_t {
+    active,
+    joining,     ///< is given what it shall have
+    leaving,     ///< takes nothing new, and is read while others lack what it has
+    distrusted,  ///< has changes of the index, and no fragments of records any more
+};
+inline constexpr std::uint8_t no_device_place = 255;
+inline constexpr std::uint8_t fragment_kind = 1;  ///< of a vault's items; changes of the index: node/change_shelf.hpp
+
 struct DeviceEntry {
     DeviceId id{};
-    std::string path;  ///< where it was last seen
+    std::string path;                         ///< where it was last seen
+    std::uint8_t number = 0;                  ///< of its shares; 0 in a fleet that never changed: as it is listed, from 1
+    std::uint8_t place = no_device_place;     ///< of sealed::Layout; of a fleet that never changed: as it is listed
+    DeviceState state = DeviceState::active;  ///< of a fleet that changed
+};
+
+/// What a device has of one store.
+struct DeviceUsage {
+    std::uint64_t fragments = 0;
+    std::uint64_t bytes = 0;  ///< of all that it keeps, without headers
 };
 
 /// One device. Every operation may be repeated: a second time changes nothing, so a lost answer may be asked for again.
@@ -52,6 +70,7 @@ class Device {
     /// Empty when there is none. @errors corruption
     virtual Result<std::optional<Bytes>> record(std::string_view name) = 0;
 
+    virtual Result<DeviceUsage> usage() = 0;
     /// Reads everything. @return a sentence for each damage    @cost O(bytes)
     virtual Result<std::vector<std::string>> verify() = 0;
     /// Lets the device go; nothing else is called after it. @errors those of the disk; it is closed anyway

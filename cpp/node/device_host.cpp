@@ -45,6 +45,11 @@ DeviceReply page_of(std::vector<FragmentId> ids, const std::optional<FragmentId>
     return out;
 }
 
+Result<std::optional<VaultDevice::Bytes>> usage_of(VaultDevice& vault) {
+    DVESP_ASSIGN(const DeviceUsage usage, vault.usage());
+    return std::optional(encode_usage(usage));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DeviceHost>> DeviceHost::open(FilesAt files_at, std::string root, ports::Random& random,
@@ -220,7 +225,8 @@ Result<DeviceReply> DeviceHost::read(Hosted& store, const DeviceRequest& request
         DVESP_ASSIGN(auto ids, store.vault.list(request.kind));
         return page_of(std::move(ids), request.after);
     } else if (request.op == DeviceOp::record) {
-        DVESP_ASSIGN(auto bytes, store.vault.record(request.name));
+        const bool is_usage = request.name == usage_record;
+        DVESP_ASSIGN(auto bytes, is_usage ? usage_of(store.vault) : store.vault.record(request.name));
         out.found.emplace_back();
         if (!bytes) return out;
         keep.push_back(std::move(*bytes));

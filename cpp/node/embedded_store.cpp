@@ -96,6 +96,7 @@ Result<void> EmbeddedStore::close() {
     if (archive_) archive_->stop();
     if (restore_) restore_->stop();
     if (sealed_ && !is_closed_) static_cast<void>(sealed_->complete().ok());  // what cannot be completed now is later
+    if (sealed_) sealed_->stop_completing();
     Result<void> closed = database_->close();
     if (sealed_ && !is_closed_) {
         const auto let_go = sealed_->close();

@@ -36,7 +36,7 @@ std::vector<std::uint8_t> share_bound_to(const FleetRecord& record, std::size_t 
     out.raw(bytes_of(share_label));
     out.raw(record.store_id);
     out.raw(record.file_key_id);
-    out.number(static_cast<std::uint8_t>(device + 1));
+    out.number(record.number(device));
     return std::move(out.bytes());
 }
 

@@ -1,71 +1,46 @@
 /// node/fleet.cpp - the list of devices, and asking several at once.
 #include "node/fleet.hpp"
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 
-#include "codec/byte_io.hpp"
+#include "base/sha256.hpp"
 
 namespace dvesp::node {
-namespace {
 
-constexpr std::array<std::uint8_t, 4> fleet_magic = {'D', 'V', 'F', 'L'};
-constexpr std::uint8_t format = 2;  // 1 does not say how many devices changes of the index need: k
-constexpr std::size_t devices_max = 255;
-constexpr std::size_t path_bytes_max = 4096;
-
-}  // namespace
-
-std::vector<std::uint8_t> encode_fleet(const FleetRecord& record) {
-    codec::Writer out;
-    out.raw(fleet_magic);
-    out.number(format);
-    out.raw(record.store_id);
-    out.raw(record.file_key_id);
-    out.raw(record.file_key_check);
-    out.number(record.plan.k);
-    out.number(record.plan.n);
-    out.number(record.needed);
-    out.number(static_cast<std::uint32_t>(record.devices.size()));
-    for (const DeviceEntry& device : record.devices) {
-        out.raw(device.id);
-        out.text(device.path);
-    }
-    return std::move(out.bytes());
-}
-
-Result<FleetRecord> parse_fleet(ByteView bytes) {
-    codec::Reader in(bytes);
-    FleetRecord record;
-    const bool has_magic = in.array<4>() == fleet_magic;
-    const auto found_format = in.number<std::uint8_t>();
-    const bool is_ours = has_magic && (found_format == 1 || found_format == format);
-    record.store_id = in.array<16>();
-    record.file_key_id = in.array<8>();
-    record.file_key_check = in.array<16>();
-    record.plan.k = in.number<std::uint8_t>();
-    record.plan.n = in.number<std::uint8_t>();
-    record.needed = found_format == 1 ? record.plan.k : in.number<std::uint8_t>();
-    const auto count = in.number<std::uint32_t>();
-    if (count > devices_max) in.fail();
-    for (std::uint32_t at = 0; in.ok() && at < count; ++at) {
-        DeviceEntry device;
-        device.id = in.array<16>();
-        device.path = in.text(path_bytes_max);
-        record.devices.push_back(std::move(device));
-    }
-    const bool is_sound = record.plan.k >= 1 && record.plan.k <= record.plan.n && record.needed >= record.plan.k &&
-                          record.needed <= record.devices.size();
-    const bool is_whole = is_ours && in.ok() && in.at_end() && is_sound;
-    if (!is_whole) return fail(ErrorCode::corruption, "the list of devices is damaged");
-    return record;
-}
-
-Fleet::Fleet(const DeviceAt& device_at, FleetRecord record, ports::Executor* asking)
+Fleet::Fleet(const DeviceAt& device_at, FleetRecord record, ports::Executor* asking, const Fleet* before)
     : record_(std::move(record)), asking_(asking) {
     for (const DeviceEntry& entry : record_.devices) {
-        devices_.push_back(device_at(entry, record_.store_id));
-        waiting_.push_back(std::make_shared<std::atomic<std::uint32_t>>(0));
+        const auto known = before == nullptr ? std::nullopt : before->record_.find(entry.id);
+        const bool is_known = known && before->record_.devices[*known].path == entry.path;
+        devices_.push_back(is_known ? before->devices_[*known] : std::shared_ptr<Device>(device_at(entry, record_.store_id)));
+        waiting_.push_back(is_known ? before->waiting_[*known] : std::make_shared<std::atomic<std::uint32_t>>(0));
+    }
+    for (std::size_t at = 0; at < devices_.size(); ++at) {
+        const auto known = before == nullptr ? std::nullopt : before->record_.find(record_.devices[at].id);
+        trust_.push_back(known ? before->trust_[*known] : std::make_shared<std::atomic<double>>(1.0));
+    }
+    const bool has_changed = record_.epoch != 0;
+    const std::size_t places = has_changed ? record_.places.size() : devices_.size();
+    layout_.first = has_changed ? record_.first_places : static_cast<std::uint32_t>(places);
+    layout_.is_taken.assign(places, 0);
+    device_at_.assign(places, 0);
+    for (std::uint32_t at = 0; at < devices_.size(); ++at) {
+        if (has_changed && record_.devices[at].place == no_device_place) continue;
+        const std::size_t place = has_changed ? record_.devices[at].place : at;
+        layout_.is_taken[place] = 1;
+        device_at_[place] = at;
+    }
+    for (std::size_t place = 0; place < places; ++place)
+        layout_.keys.push_back(to_hex(has_changed ? record_.places[place] : record_.devices[place].id));
+}
+
+void Fleet::blame(std::size_t device, Evidence evidence) noexcept {
+    constexpr std::array<double, 3> left = {0.9, 0.97, 0.99};  // of the trust, after one of them
+    std::atomic<double>& trust = *trust_[device];
+    double known = trust;
+    while (!trust.compare_exchange_weak(known, known * left[static_cast<std::size_t>(evidence)])) {
     }
 }
 
@@ -98,6 +73,7 @@ bool Fleet::take_returned() {
 std::vector<bool> Fleet::put(const std::vector<std::vector<VaultItem>>& items, TaskRunner& runner, Marks* may_have) {
     Marks done(devices_.size(), 0), unsure(devices_.size(), 0);
     runner_of(runner).run(devices_.size(), [&](std::size_t at) {
+        if (is_leaving(at)) return;
         const bool was_here = devices_[at]->is_here();
         const auto put = devices_[at]->put(items[at]);
         done[at] = put.ok() ? 1 : 0;
@@ -208,10 +184,13 @@ std::optional<std::vector<std::uint8_t>> Fleet::record(std::size_t device, std::
     return found.ok() ? std::move(*found) : std::nullopt;
 }
 
+Result<DeviceUsage> Fleet::usage(std::size_t device) { return devices_[device]->usage(); }
+
 Result<std::vector<std::string>> Fleet::verify() {
     std::vector<std::string> problems;
     for (std::size_t at = 0; at < devices_.size(); ++at) {
         if (!devices_[at]->is_here()) {
+            if (is_leaving(at)) continue;  // nobody waits for it
             problems.push_back(record_.devices[at].path + ": the device is offline");
             continue;
         }
@@ -233,6 +212,13 @@ Result<void> Fleet::close() {
         if (first.ok() && !closed.ok()) first = closed.error();
     }
     return first;
+}
+
+void Fleet::close_but(const Fleet& next) {
+    for (std::size_t at = 0; at < devices_.size(); ++at) {
+        if (std::find(next.devices_.begin(), next.devices_.end(), devices_[at]) != next.devices_.end()) continue;
+        static_cast<void>(devices_[at]->close().ok());  // it is given up
+    }
 }
 
 }  // namespace dvesp::node

@@ -11,6 +11,7 @@
 #include "base/task.hpp"
 #include "node/device.hpp"
 #include "node/device_places.hpp"
+#include "node/fleet_record.hpp"
 #include "node/vault_device.hpp"
 #include "ports/executor.hpp"
 #include "sealed/placement.hpp"
@@ -20,31 +21,32 @@ namespace dvesp::node {
 /// Makes the device of an entry of a store's list; opens nothing yet.
 using DeviceAt = std::function<std::unique_ptr<Device>(const DeviceEntry& entry, const StoreId& store_id)>;
 
-/// What a store and each of its devices know of the fleet.
-struct FleetRecord {
-    StoreId store_id{};
-    std::array<std::uint8_t, 8> file_key_id{};  ///< names the key of the index files, whose shares the devices have
-    std::array<std::uint8_t, 16> file_key_check{};
-    sealed::Plan plan;        ///< of the file key, and of collections that name none
-    std::uint8_t needed = 0;  ///< devices on which a change of the index must be before it counts (sealed::changes_needed)
-    std::vector<DeviceEntry> devices;  ///< in the order of joining: fragment and share numbers follow from it
-};
-[[nodiscard]] std::vector<std::uint8_t> encode_fleet(const FleetRecord& record);
-/// @errors corruption
-[[nodiscard]] Result<FleetRecord> parse_fleet(ByteView bytes);
-
 /// @threads every method from any thread
 class Fleet {
   public:
     /// @param asking  nullptr: devices answer without waiting. Else what waits for them: each is asked in a thread of its own,
     ///                and it lives longer than the fleet
-    Fleet(const DeviceAt& device_at, FleetRecord record, ports::Executor* asking = nullptr);
+    /// @param before  the fleet until now: its devices are taken over, as they are
+    Fleet(const DeviceAt& device_at, FleetRecord record, ports::Executor* asking = nullptr, const Fleet* before = nullptr);
 
     /// Makes the vaults of a new store. @errors those of DevicePlaces::create
     static Result<void> create(DevicePlaces& places, const FleetRecord& record);
 
     [[nodiscard]] const FleetRecord& record() const noexcept { return record_; }
+    /// With those that are leaving.
     [[nodiscard]] std::size_t size() const noexcept { return devices_.size(); }
+    [[nodiscard]] std::size_t staying() const noexcept { return record_.staying(); }
+    /// What speaks against a device: it gave what does not verify, lost what it took, or was silent when it was asked.
+    enum class Evidence : std::uint8_t { changed, missing, silent };
+    /// Once for each question, however much of its answer was wrong.
+    void blame(std::size_t device, Evidence evidence) noexcept;
+    /// From 1 downwards, with each evidence; a device begins with 1.
+    [[nodiscard]] double trust(std::size_t device) const noexcept { return *trust_[device]; }
+    void set_trust(std::size_t device, double trust) noexcept { *trust_[device] = trust; }
+    [[nodiscard]] bool is_leaving(std::size_t device) const { return record_.devices[device].state == DeviceState::leaving; }
+    [[nodiscard]] const sealed::Layout& layout() const noexcept { return layout_; }
+    /// The device that has a place. @pre one has
+    [[nodiscard]] std::uint32_t at_place(std::uint32_t place) const { return device_at_[place]; }
     /// Devices that answer now; some may have come back since the last call (has_returned).
     [[nodiscard]] std::vector<bool> present();
     /// What the first of the devices that are not here says; empty: nothing, or all are here.
@@ -53,7 +55,8 @@ class Fleet {
     [[nodiscard]] bool take_returned();
 
     using Marks = std::vector<std::uint8_t>;  ///< one for each device, 0 or 1; of its own byte for each thread
-    /// Puts to every device its items, on several at once. @return for each device whether it has them, durably
+    /// Puts to every device its items, on several at once. @return for each device whether it has them, durably; one that is
+    /// leaving takes nothing and has nothing
     /// @param may_have out: which of them have the items, or may have: the answer was lost
     std::vector<bool> put(const std::vector<std::vector<VaultItem>>& items, TaskRunner& runner, Marks* may_have = nullptr);
     /// What each device has of the ids asked of it. An offline device has nothing.
@@ -81,18 +84,25 @@ class Fleet {
 
     Result<void> put_record(std::size_t device, std::string_view name, ByteView bytes);
     [[nodiscard]] std::optional<std::vector<std::uint8_t>> record(std::size_t device, std::string_view name);
+    /// @errors unavailable
+    Result<DeviceUsage> usage(std::size_t device);
     /// Names damages of the devices that are here.
     Result<std::vector<std::string>> verify();
     Result<void> close();
+    /// Lets go of the devices that `next` does not have.
+    void close_but(const Fleet& next);
 
   private:
     static constexpr std::uint32_t busy_questions = 2;
     [[nodiscard]] TaskRunner& runner_of(TaskRunner& given) const { return asking_ != nullptr ? *asking_ : given; }
 
     FleetRecord record_;
+    sealed::Layout layout_;
+    std::vector<std::uint32_t> device_at_;  ///< by place
     ports::Executor* asking_ = nullptr;
     std::vector<std::shared_ptr<Device>> devices_;  ///< in the order of the record; late answers keep theirs
     std::vector<std::shared_ptr<std::atomic<std::uint32_t>>> waiting_;  ///< questions by device, of get_first
+    std::vector<std::shared_ptr<std::atomic<double>>> trust_;           ///< by device
 };
 
 }  // namespace dvesp::node

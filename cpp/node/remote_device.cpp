@@ -56,8 +56,8 @@ Result<void> RemoteDevice::attach() {
     const std::scoped_lock lock(mutex_);
     if (is_followed_) {
         return fail(ErrorCode::unavailable, "device " + peer_->address() +
-                                                ": another client has opened this store since; close it there, and open "
-                                                "the store again here");
+                                                ": another client has opened this store since, and this one cannot go on "
+                                                "with it; close it, and open it anew when the other client has ended");
     }
     if (is_attached_) return {};
     const std::uint64_t started = peer_->now_ms();
@@ -208,6 +208,13 @@ Result<std::optional<Device::Bytes>> RemoteDevice::record(std::string_view name)
     if (answer.reply.found.empty() || !answer.reply.found.front()) return std::optional<Bytes>();
     const ByteView found = *answer.reply.found.front();
     return std::optional(Bytes(found.begin(), found.end()));
+}
+
+Result<DeviceUsage> RemoteDevice::usage() {
+    DVESP_ASSIGN(const auto bytes, record(usage_record));
+    const auto found = bytes ? parse_usage(*bytes) : std::nullopt;
+    if (!found) return named(fail(ErrorCode::unavailable, "the node does not say what the device has"));
+    return *found;
 }
 
 Result<std::vector<std::string>> RemoteDevice::verify() {

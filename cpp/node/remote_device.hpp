@@ -38,6 +38,8 @@ class RemoteDevice final : public Device {
     Result<std::vector<FragmentId>> list(std::uint8_t kind) override;
     Result<void> put_record(std::string_view name, ByteView bytes) override;
     Result<std::optional<Bytes>> record(std::string_view name) override;
+    /// @errors unavailable, too: a node of an older version does not say it
+    Result<DeviceUsage> usage() override;
     Result<std::vector<std::string>> verify() override;
     Result<void> close() override;
 

@@ -11,21 +11,24 @@ constexpr std::string_view touched_label = "dvesp/audit-touched/1";
 
 class FleetWitnesses final : public AuditWitnesses {
   public:
-    explicit FleetWitnesses(Fleet& fleet) : fleet_(fleet) {}
-    std::vector<bool> present() override { return fleet_.present(); }
-    [[nodiscard]] std::string name(std::size_t device) const override { return fleet_.record().devices[device].path; }
+    explicit FleetWitnesses(std::shared_ptr<Fleet> fleet) : fleet_(std::move(fleet)) {}
+    std::vector<bool> present() override { return fleet_->present(); }
+    [[nodiscard]] std::string name(std::size_t device) const override { return fleet_->record().devices[device].path; }
+    [[nodiscard]] std::uint32_t number(std::size_t device) const override { return fleet_->record().number(device); }
     std::optional<std::vector<std::uint8_t>> memory(std::size_t device) override {
-        return fleet_.record(device, witness_record);
+        return fleet_->record(device, witness_record);
     }
     Result<void> remember(std::size_t device, ByteView memory) override {
-        return fleet_.put_record(device, witness_record, memory);
+        return fleet_->put_record(device, witness_record, memory);
     }
 
   private:
-    Fleet& fleet_;
+    const std::shared_ptr<Fleet> fleet_;
 };
 
 }  // namespace
+
+std::unique_ptr<AuditWitnesses> SealedStore::make_witnesses() const { return std::make_unique<FleetWitnesses>(fleet_); }
 
 /// @param has_new_keys the store or the key of its index is new
 Result<void> SealedStore::start_audit(bool has_new_keys) {
@@ -34,7 +37,7 @@ Result<void> SealedStore::start_audit(bool has_new_keys) {
     DVESP_ASSIGN(const crypto::Key32 key, keys_->need(audit_key_name, random));
     if (is_first) DVESP_TRY(save_keys());
     AuditPorts ports{options_.files_at(options_.path + audit_folder), options_.clock, options_.random, options_.executor};
-    DVESP_ASSIGN(audit_, AuditLog::open(std::move(ports), key, keys_->opened_by(), std::make_unique<FleetWitnesses>(*fleet_)));
+    DVESP_ASSIGN(audit_, AuditLog::open(std::move(ports), key, keys_->opened_by(), make_witnesses()));
     return has_new_keys ? audit_->record(codec::AuditKind::keys, 0, 0, {}) : Result<void>();
 }
 
@@ -63,6 +66,7 @@ void SealedStore::audit_writes(std::span<const store::GuardedFrame> frames) {
 }
 
 Result<std::vector<std::string>> SealedStore::verify() {
+    const std::shared_lock fleet_lock(fleet_mutex_);
     DVESP_ASSIGN(auto problems, fleet_->verify());
     const auto flushed = audit_->flush();
     if (!flushed.ok() && flushed.error().code != ErrorCode::integrity) return flushed.error();

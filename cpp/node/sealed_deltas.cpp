@@ -61,12 +61,11 @@ Result<void> SealedStore::seal_delta(const store::GuardedFrame& guarded, const S
     const bool is_open = name.seq == 0 || name.seq == drop_seq || !sealing.has_own_changes;
     const crypto::Key32 key = is_open ? index_key_.clone() : sealing.change_key();
     sealed::DeltaSealer sealer(key, name_key_);
-    const sealed::Plan plan{fleet_->record().plan.k, static_cast<std::uint8_t>(fleet_->size())};
+    const FleetRecord& fleet = fleet_->record();
+    const sealed::Plan plan{fleet.plan.k, fleet.number_highest()};
     const auto is_used = [&] {
         std::vector<FragmentId> ids;
-        for (std::size_t device = 0; device < fleet_->size(); ++device) {
-            ids.push_back(sealer.id_of(name, static_cast<std::uint8_t>(device + 1)));
-        }
+        for (std::size_t device = 0; device < fleet_->size(); ++device) ids.push_back(sealer.id_of(name, fleet.number(device)));
         return fleet_->any_contains(ids, *options_.runner);
     };
     while (is_used()) {
@@ -80,10 +79,11 @@ Result<void> SealedStore::seal_delta(const store::GuardedFrame& guarded, const S
         const ByteView part = ByteView(change).subspan(first, std::min(sealed::delta_part_bytes, change.size() - first));
         std::vector<std::vector<std::uint8_t>> fragments;
         DVESP_TRY(sealer.seal(name, plan, parts, stamp, part, stream, fragments));
-        for (std::size_t device = 0; device < fragments.size(); ++device) {
-            bytes.blobs.push_back(std::move(fragments[device]));
-            batch[device].push_back(
-                {sealer.id_of(name, static_cast<std::uint8_t>(device + 1)), change_kind, ByteView(bytes.blobs.back())});
+        for (std::size_t device = 0; device < fleet_->size(); ++device) {
+            if (fleet_->is_leaving(device)) continue;
+            const std::uint8_t number = fleet.number(device);
+            bytes.blobs.push_back(std::move(fragments[number - 1U]));
+            batch[device].push_back({sealer.id_of(name, number), change_kind, ByteView(bytes.blobs.back())});
         }
     }
     return {};
@@ -107,16 +107,16 @@ Result<std::optional<crypto::SecretBytes>> SealedStore::read_delta(std::uint32_t
 
 /// Changes that devices which are here lack, as complete_rows does for fragments. Of a collection that is gone only its
 /// creation and its drop are read again, of a shredded one nothing else can be.
-/// @return whether no write that came to nothing, or whose outcome was not known, can show up any more: its fragments may go
-bool SealedStore::complete_changes(const std::vector<bool>& is_here) {
+SealedStore::ChangesDone SealedStore::complete_changes(const std::vector<bool>& is_here) {
     ChangeLists lists(fleet_->size());
     options_.runner->run(fleet_->size(), [&](std::size_t device) {
         if (!is_here[device]) return;
         lists[device] = fleet_->list(device, change_kind);
         std::sort(lists[device].begin(), lists[device].end());
     });
-    const bool are_all_here = std::count(is_here.begin(), is_here.end(), false) == 0;
-    bool is_clean = true;
+    bool are_all_here = true, is_clean = true, are_whole = true;
+    for (std::size_t device = 0; device < is_here.size(); ++device)
+        are_all_here = are_all_here && (is_here[device] || fleet_->is_leaving(device));
     const auto with_shelf = [&](std::uint32_t shard, std::uint64_t seq, const auto& use) {
         const auto key = seq == 0 ? Result<crypto::Key32>(index_key_.clone()) : delta_key({shard, seq, 0, 0});
         if (!key.ok()) return;
@@ -124,7 +124,9 @@ bool SealedStore::complete_changes(const std::vector<bool>& is_here) {
         use(ChangeShelf(*fleet_, *options_.runner, sealer));
     };
     const auto complete_one = [&](std::uint32_t shard, std::uint64_t seq) {
-        with_shelf(shard, seq, [&](ChangeShelf shelf) { shelf.complete(shard, seq, is_here, lists); });
+        bool is_whole = false;
+        with_shelf(shard, seq, [&](ChangeShelf shelf) { is_whole = shelf.complete(shard, seq, is_here, lists); });
+        are_whole = are_whole && is_whole;
     };
     const auto drop_one = [&](std::uint32_t shard, std::uint64_t seq) {
         if (!are_all_here) return;
@@ -146,7 +148,8 @@ bool SealedStore::complete_changes(const std::vector<bool>& is_here) {
     const std::scoped_lock lock(mutex_);
     if (are_all_here && is_clean) has_unknown_ = false;
     // With w = k devices that cannot be asked are too few to keep a change that counts.
-    return (fleet.needed == fleet.plan.k && !has_unknown_) || (are_all_here && is_clean);
+    const bool is_small = fleet.needed == fleet.plan.k && fleet.needed_to_judge() == fleet.plan.k;
+    return {(is_small && !has_unknown_) || (are_all_here && is_clean), are_whole};
 }
 
 /// @return false: it came to nothing, for a record of it is on too few devices
@@ -197,7 +200,8 @@ Result<void> SealedStore::check_replayed(std::span<const store::GuardedFrame> fr
         const codec::FrameView& view = guarded.frame->view;
         if (view.head.kind != codec::FrameKind::put) continue;
         DVESP_ASSIGN(const auto sealing, sealing_of(view.head.shard));
-        if (replayed_.devices + sealing->plan.n >= fleet_->size() + sealing->plan.k) continue;  // k of any n have it
+        const bool is_sure = replayed_.devices + sealing->plan.n >= fleet_->size() + sealing->plan.k;  // k of any n have it
+        if (is_sure && !fleet_->record().is_changing()) continue;
         const std::vector<bool> is_here = fleet_->present();
         const sealed::RecordSealer sealer(sealing->data_key, name_key_);
         for (std::uint32_t row = 0; row < view.head.count; ++row) {
@@ -208,7 +212,7 @@ Result<void> SealedStore::check_replayed(std::span<const store::GuardedFrame> fr
             for (std::size_t at = 0; at < holding.size(); ++at) {
                 const FragmentId id = sealer.id_of(name, static_cast<std::uint8_t>(at + 1));
                 away += is_here[holding[at]] ? 0 : 1;
-                has_it += fleet_->contains(holding[at], id) ? 1 : 0;
+                has_it += is_anywhere(holding[at], id) ? 1 : 0;
             }
             if (has_it >= sealing->plan.k) continue;
             is_unreadable_ = has_it + away < sealing->plan.k;
@@ -220,7 +224,7 @@ Result<void> SealedStore::check_replayed(std::span<const store::GuardedFrame> fr
 
 /// What is taken up is brought to as many devices as a change needs: whoever opens next, without the log, must find it.
 Result<void> SealedStore::settle_replayed() {
-    if (replayed_.devices >= fleet_->record().needed) return {};
+    if (replayed_.devices >= fleet_->record().needed && !fleet_->record().is_changing()) return {};
     DVESP_ASSIGN(const crypto::Key32 key, delta_key({replayed_.shard, replayed_.seq, 0, 0}));
     sealed::DeltaSealer sealer(key, name_key_);
     DVESP_ASSIGN(const auto found,
@@ -238,7 +242,7 @@ Result<bool> SealedStore::take_delta(std::uint32_t shard, std::uint64_t seq) {
     const auto kind = static_cast<Change>(in.number<std::uint8_t>());
     if (kind == Change::frame) {
         const auto crc = in.number<std::uint32_t>();
-        if (replayed_.devices < fleet_->size()) {
+        if (replayed_.devices < fleet_->size() || fleet_->record().is_changing()) {
             DVESP_ASSIGN(const auto later, read_delta(shard, seq + 1));
             replayed_.has_later = later.has_value();
         }
@@ -304,7 +308,9 @@ Result<void> SealedStore::attach(store::Database& database) {
     is_replaying_ = false;
     DVESP_TRY(taken);
     is_attached_ = true;
-    return complete();
+    if (!fleet_->record().is_changing()) return complete();
+    complete_soon();  // what a change of the fleet moves may take long
+    return {};
 }
 
 Result<std::shared_ptr<const SealedStore::Sealing>> SealedStore::sealing_of(std::uint32_t shard) {

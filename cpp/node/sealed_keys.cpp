@@ -121,4 +121,30 @@ Result<KeySpread> SealedStore::shred(const std::string& collection) {
     return spread;
 }
 
+/// The index still has rows of a collection that was shredded: it goes, and what is left comes back from the devices, under
+/// a new key of files. A power cut at any place leaves what leads here again, for the table of keys is written last.
+Result<void> SealedStore::bring_back_without_shredded(ports::Files& files) {
+    DVESP_TRY(fleet_->close());  // adopting opens the devices itself
+    fleet_.reset();
+    options_.master = keys_->master().clone();  // no slot need be unlocked again
+    DVESP_TRY(remove_index());
+    return adopt(files);
+}
+
+Result<void> SealedStore::remove_index() {
+    const auto index = options_.files_at(options_.path + sealed_index_folder);
+    const std::vector<std::string> folders = {"", store::segment_directory, store::log_directory};
+    for (const std::string& folder : folders) {
+        const auto names = index->list(folder);
+        if (!names.ok()) continue;  // there is no such folder
+        for (const std::string& name : *names) {
+            const std::string path = folder.empty() ? name : folder + "/" + name;
+            const bool stays = path == store::lock_path || path == store::segment_directory || path == store::log_directory;
+            if (!stays) DVESP_TRY(index->remove(path));
+        }
+        DVESP_TRY(index->sync_directory(folder));
+    }
+    return {};
+}
+
 }  // namespace dvesp::node

@@ -16,8 +16,7 @@
 namespace dvesp::node {
 namespace {
 
-constexpr const char *keys_path = "keys", *fleet_path = "fleet", *index_folder = "/index";
-constexpr const char *keys_record = "keys", *fleet_record = "fleet", *share_record = "share";
+constexpr const char *keys_path = "keys", *fleet_path = "fleet", *trust_path = "trust";
 constexpr std::string_view check_label = "dvesp/file-key-check/1";
 
 Result<void> write_whole(ports::Files& files, const std::string& path, ByteView bytes) {
@@ -71,6 +70,7 @@ std::string without_choice(const std::string& path) {
 
 SealedStore::~SealedStore() {
     if (audit_) static_cast<void>(audit_->close().ok());  // its timer must not outlive the devices
+    if (fleet_) static_cast<void>(fleet_->close().ok());  // whoever else still has the fleet does not hold their locks
 }
 
 Result<bool> SealedStore::is_at(ports::Files& files) { return files.exists(keys_path); }
@@ -101,7 +101,7 @@ Result<std::unique_ptr<SealedStore>> SealedStore::open(SealedOptions options) {
     PortRandom random(*store->options_.random);
     DVESP_ASSIGN(store->name_key_, store->keys_->need("names", random));
     DVESP_ASSIGN(store->index_key_, store->keys_->need("index", random));
-    for (const DeviceEntry& device : store->fleet_->record().devices) store->device_keys_.push_back(to_hex(device.id));
+    store->load_trust();
     DVESP_TRY(store->start_audit(!is_there));
     return store;
 }
@@ -119,11 +119,11 @@ Result<bool> SealedStore::has_devices() {
                 "devices: " + silent->message + "; a store is made with all of its devices, start the node first");
 }
 
-std::unique_ptr<Fleet> SealedStore::make_fleet(FleetRecord record) {
+std::shared_ptr<Fleet> SealedStore::make_fleet(FleetRecord record, const Fleet* before) {
     const bool is_far = std::any_of(record.devices.begin(), record.devices.end(),
                                     [](const DeviceEntry& device) { return is_on_node(device.path); });
     const auto at = [this](const DeviceEntry& entry, const StoreId& store_id) { return places_->at(entry, store_id); };
-    return std::make_unique<Fleet>(at, std::move(record), is_far ? options_.asking.get() : nullptr);
+    return std::make_shared<Fleet>(at, std::move(record), is_far ? options_.asking.get() : nullptr, before);
 }
 
 Result<void> SealedStore::create(ports::Files& files) {
@@ -169,35 +169,20 @@ Result<void> SealedStore::open_existing(ports::Files& files) {
         if (auto bytes = fleet_->record(device, keys_record)) tables.push_back(std::move(*bytes));
     }
     DVESP_ASSIGN(keys_, unlock({fleet_->record().store_id, key_bytes, {tables.begin(), tables.end()}}));
+    DVESP_TRY(follow_newest_fleet());
     if (keys_->lacks_data_of(key_bytes)) return bring_back_without_shredded(files);
     DVESP_ASSIGN(file_key_, collect_file_key());
     return {};
 }
 
-/// The index still has rows of a collection that was shredded: it goes, and what is left comes back from the devices, under
-/// a new key of files. A power cut at any place leaves what leads here again, for the table of keys is written last.
-Result<void> SealedStore::bring_back_without_shredded(ports::Files& files) {
-    DVESP_TRY(fleet_->close());  // adopting opens the devices itself
-    fleet_.reset();
-    options_.master = keys_->master().clone();  // no slot need be unlocked again
-    DVESP_TRY(remove_index());
-    return adopt(files);
-}
-
-Result<void> SealedStore::remove_index() {
-    const auto index = options_.files_at(options_.path + index_folder);
-    const std::vector<std::string> folders = {"", store::segment_directory, store::log_directory};
-    for (const std::string& folder : folders) {
-        const auto names = index->list(folder);
-        if (!names.ok()) continue;  // there is no such folder
-        for (const std::string& name : *names) {
-            const std::string path = folder.empty() ? name : folder + "/" + name;
-            const bool stays = path == store::lock_path || path == store::segment_directory || path == store::log_directory;
-            if (!stays) DVESP_TRY(index->remove(path));
-        }
-        DVESP_TRY(index->sync_directory(folder));
-    }
-    return {};
+/// Whether a device is of a fleet that changed, or joined half: an older copy of the directory does not know it.
+bool SealedStore::is_of_changed_fleet(const VaultDevice::Found& found, const std::string& place) const {
+    const auto device = places_->at({found.id, place}, found.store_id);
+    const auto bytes = device->record(fleet_record);
+    static_cast<void>(device->close().ok());
+    if (bytes.ok() && !*bytes) return true;
+    const auto parsed = bytes.ok() ? parse_fleet(**bytes) : fail(ErrorCode::corruption, "");
+    return parsed.ok() && parsed->epoch != 0;
 }
 
 /// Devices move and are listed in any order: one is known by its id. What is not here keeps its place.
@@ -212,11 +197,13 @@ Result<void> SealedStore::place_devices(FleetRecord& record) const {
             if (is_on_node(place)) continue;  // it keeps other stores alone
             return fail(ErrorCode::integrity, "devices: " + path + " belongs to another store");
         }
-        const auto entry = std::find_if(record.devices.begin(), record.devices.end(),
-                                        [&](const DeviceEntry& device) { return device.id == ours->id; });
-        if (entry == record.devices.end())
+        if (const auto entry = record.find(ours->id)) {
+            record.devices[*entry].path = place;
+            continue;
+        }
+        // Of a fleet that changed: it was removed, or joins in a newer record.
+        if (record.epoch == 0 && !is_of_changed_fleet(*ours, place))
             return fail(ErrorCode::integrity, "devices: " + path + " is not among this store's devices");
-        entry->path = place;
     }
     return {};
 }
@@ -225,6 +212,7 @@ SealedStore::Claims SealedStore::ask_claims() {
     Claims out;
     for (const std::string& path : options_.device_paths) {
         const auto found = places_->look_at(path);
+        out.away += !found.ok() || found->empty() ? 1 : 0;
         if (!found.ok()) continue;
         for (const VaultDevice::Found& one : *found) {
             const auto device = places_->at({one.id, without_choice(path)}, one.store_id);
@@ -285,22 +273,26 @@ Result<void> SealedStore::adopt(ports::Files& files) {
         const bool is_all_far = std::all_of(paths.begin(), paths.end(), is_on_node);
         if (is_all_far && !claims.is_damaged && !options_.must_exist)
             return create(files);  // what was never finished stays aside
-        return fail(ErrorCode::corruption,
-                    "devices: none of them knows a store; one that was never finished is made anew "
-                    "after its device directories are removed");
+        const std::string unfinished = "one that was never finished is made anew after its device directories are removed";
+        if (claims.away == 0) return fail(ErrorCode::corruption, "devices: none of them knows a store; " + unfinished);
+        return fail(ErrorCode::unavailable, "devices: none of those that are here knows a store, and " +
+                                                std::to_string(claims.away) + " are away; connect those; " + unfinished);
     }
     DVESP_ASSIGN(FleetRecord record, choose_store(claims));
+    DVESP_ASSIGN(record, newest_of(std::move(record), claims.fleets));
     DVESP_TRY(place_devices(record));
+    fleet_ = make_fleet(std::move(record));
+    DVESP_TRY(follow_newest_fleet());
+    record = fleet_->record();
     PortRandom random(*options_.random);
     random.fill(file_key_.bytes());
     random.fill(record.file_key_id);
     record.file_key_check = check_of(file_key_);
-    fleet_ = make_fleet(record);
-    const auto present = fleet_->present();
-    const auto here = static_cast<std::size_t>(std::count(present.begin(), present.end(), true));
+    if (record.epoch != 0) DVESP_TRY(stamp(record));
+    fleet_ = make_fleet(record, fleet_.get());
+    const std::size_t here = staying_here();
     if (here < record.needed) {
-        const Error error = too_few(here, fleet_->size(), record.needed);
-        return fail(error.code, error.message + " (" + fleet_->why_away() + ")");
+        return named(too_few(here, fleet_->staying(), record.needed));
     }
     DVESP_TRY(share_file_key());
     DVESP_TRY(files.make_directory(""));
@@ -310,20 +302,20 @@ Result<void> SealedStore::adopt(ports::Files& files) {
 Result<void> SealedStore::share_file_key() {
     const FleetRecord& record = fleet_->record();
     DVESP_ASSIGN(crypto::AesCtrStream stream, fresh_stream());
-    std::vector<std::array<std::uint8_t, crypto::key_bytes>> shares(fleet_->size());
+    std::vector<std::array<std::uint8_t, crypto::key_bytes>> shares(record.number_highest());
     const std::vector<MutableBytes> views(shares.begin(), shares.end());
     DVESP_TRY(crypto::split(file_key_.bytes(), record.plan.k, stream, views));
     PortRandom random(*options_.random);
     DVESP_ASSIGN(const crypto::Key32 by, keys_->need("share-wrap", random));
     const std::vector<std::uint8_t> fleet_bytes = encode_fleet(record);
     std::size_t put = 0;
-    for (std::size_t device = 0; device < shares.size(); ++device) {
-        const WrappedShare wrapped = wrap_share(record, device, by, shares[device], random);
-        crypto::wipe(shares[device]);
+    for (std::size_t device = 0; device < fleet_->size(); ++device) {
+        const WrappedShare wrapped = wrap_share(record, device, by, shares[record.number(device) - 1U], random);
         const bool is_put = fleet_->put_record(device, share_record, encode_share(wrapped)).ok() &&
                             fleet_->put_record(device, fleet_record, fleet_bytes).ok();
-        put += is_put ? 1 : 0;
+        put += is_put && !fleet_->is_leaving(device) ? 1 : 0;
     }
+    for (auto& share : shares) crypto::wipe(share);
     if (put < record.needed) return too_few(put, fleet_->size(), record.needed);
     return {};
 }
@@ -345,6 +337,12 @@ Result<crypto::Key32> SealedStore::collect_file_key() {
     return std::move(found.key);
 }
 
+/// The error, and what the first device says that is not here: it may be there and refuse.
+Error SealedStore::named(const Error& error) {
+    const std::string why = fleet_->why_away();
+    return why.empty() ? error : fail(error.code, error.message + " (" + why + ")");
+}
+
 Result<SealedStore::KeyShares> SealedStore::collect_shares() {
     const FleetRecord& record = fleet_->record();
     DVESP_ASSIGN(const crypto::Key32 by, keys_->key("share-wrap"));
@@ -358,11 +356,19 @@ Result<SealedStore::KeyShares> SealedStore::collect_shares() {
         crypto::Aes256Gcm gcm;
         if (!gcm.open(by, wrapped->nonce, share_bound_to(record, device), wrapped->cipher, wrapped->tag, share.bytes()).ok())
             continue;
-        xs.push_back(static_cast<std::uint8_t>(device + 1));
+        xs.push_back(record.number(device));
         shares.push_back(std::move(share));
     }
     const std::size_t k = record.plan.k;
-    if (shares.size() < k) return too_few(shares.size(), fleet_->size(), k);
+    if (shares.size() < k) {
+        const std::vector<bool> present = fleet_->present();
+        const auto here = static_cast<std::size_t>(std::count(present.begin(), present.end(), true));
+        if (here < k) return named(too_few(here, fleet_->size(), k));
+        return fail(ErrorCode::unavailable, std::to_string(here) + " of " + std::to_string(fleet_->size()) +
+                                                " devices are reachable, but " + std::to_string(shares.size()) +
+                                                " of them have a share of the index's key, and " + std::to_string(k) +
+                                                " are needed; connect the others");
+    }
     KeyShares found;
     const bool is_found = any_choice(shares.size(), k, [&](const std::vector<std::uint8_t>& is_chosen) {
         found = KeyShares();
@@ -384,7 +390,8 @@ Result<void> SealedStore::save_keys() {
     const std::vector<std::uint8_t> fleet_bytes = encode_fleet(fleet_->record());
     std::size_t put = 0;
     for (std::size_t device = 0; device < fleet_->size(); ++device) {
-        put += fleet_->put_record(device, keys_record, key_bytes).ok() ? 1 : 0;
+        const bool is_put = fleet_->put_record(device, keys_record, key_bytes).ok();
+        put += is_put && !fleet_->is_leaving(device) ? 1 : 0;
     }
     if (put < fleet_->record().needed) return too_few(put, fleet_->size(), fleet_->record().needed);
     const auto files = options_.files_at(options_.path);
@@ -400,6 +407,7 @@ void SealedStore::refresh_records() {
         if (!is_here[device]) continue;
         const auto known = fleet_->record(device, keys_record);
         if (!known || *known != key_bytes) static_cast<void>(fleet_->put_record(device, keys_record, key_bytes).ok());
+        refresh_fleet(device);
         const auto share = fleet_->record(device, share_record);
         const auto wrapped = share ? parse_share(*share) : std::nullopt;
         if (!wrapped || wrapped->key_id != fleet_->record().file_key_id) refresh_share(device);
@@ -407,6 +415,21 @@ void SealedStore::refresh_records() {
     const auto files = options_.files_at(options_.path);  // may be an older copy than the devices'
     const auto here = read_whole(*files, keys_path);
     if (here.ok() && *here != key_bytes) static_cast<void>(write_whole(*files, keys_path, key_bytes).ok());
+    const auto fleet_here = read_whole(*files, fleet_path);
+    const auto parsed = fleet_here.ok() ? parse_fleet(*fleet_here) : fail(ErrorCode::corruption, "");
+    if (!parsed.ok() || fleet_->record().is_newer_than(*parsed)) static_cast<void>(write_fleet(fleet_->record()).ok());
+}
+
+Result<void> SealedStore::write_fleet(const FleetRecord& record) {
+    return write_whole(*options_.files_at(options_.path), fleet_path, encode_fleet(record));
+}
+
+Result<void> SealedStore::write_trust(ByteView bytes) {
+    return write_whole(*options_.files_at(options_.path), trust_path, bytes);
+}
+
+Result<std::vector<std::uint8_t>> SealedStore::read_trust() {
+    return read_whole(*options_.files_at(options_.path), trust_path);
 }
 
 /// The device's share of the file key again, from those of k others: the same polynomial, so that all go together.
@@ -416,7 +439,7 @@ void SealedStore::refresh_share(std::size_t device) {
     const auto by = keys_->key("share-wrap");
     if (!found.ok() || !by.ok()) return;  // a later time, when more devices are here
     crypto::Key32 share;
-    const auto x = static_cast<std::uint8_t>(device + 1);
+    const std::uint8_t x = fleet_->record().number(device);
     if (!crypto::share_again(found->xs, found->views(), x, share.bytes()).ok()) return;
     const FleetRecord& record = fleet_->record();
     const bool is_known = fleet_->put_record(device, fleet_record, encode_fleet(record)).ok();
@@ -454,7 +477,7 @@ std::unique_ptr<ports::Files> SealedStore::index_files() {
       private:
         ports::Random& random_;
     };
-    return make_encrypting_files(options_.files_at(options_.path + index_folder), file_key_.clone(),
+    return make_encrypting_files(options_.files_at(options_.path + sealed_index_folder), file_key_.clone(),
                                  std::make_unique<Adapter>(*options_.random));
 }
 

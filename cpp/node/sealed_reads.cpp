@@ -1,7 +1,6 @@
 /// node/sealed_reads.cpp - records from the fragments of whichever devices answer; what is missing is made anew.
 #include <algorithm>
 #include <cstring>
-#include <iterator>
 
 #include "node/audit_log.hpp"
 #include "node/sealed_store.hpp"
@@ -9,9 +8,9 @@
 namespace dvesp::node {
 namespace {
 
-constexpr std::uint8_t fragment_kind = 1;
 constexpr std::size_t rows_per_piece = 64;
 constexpr std::size_t rows_per_step = 1024;
+constexpr const char* read_again = "read; connect more of them and try again";
 
 }  // namespace
 
@@ -28,12 +27,14 @@ Result<void> SealedStore::check_here(std::size_t needed, const char* what_for) {
     const std::vector<bool> present = fleet_->present();
     const auto here = static_cast<std::size_t>(std::count(present.begin(), present.end(), true));
     if (here >= needed) return {};
-    return fail(ErrorCode::unavailable, std::to_string(here) + " of " + std::to_string(present.size()) +
-                                            " devices are reachable, " + std::to_string(needed) + " are needed to " + what_for);
+    return named(fail(ErrorCode::unavailable, std::to_string(here) + " of " + std::to_string(present.size()) +
+                                                  " devices are reachable, " + std::to_string(needed) + " are needed to " +
+                                                  what_for));
 }
 
 Result<void> SealedStore::check_reachable() {
-    return check_here(fleet_->record().plan.k, "read; connect more of them and try again");
+    const std::shared_lock fleet_lock(fleet_mutex_);
+    return check_here(fleet_->record().plan.k, read_again);
 }
 
 /// Where the fragments of some rows are, and who of their holders has answered.
@@ -115,23 +116,38 @@ std::vector<SealedStore::Shares> SealedStore::gather(const Sealing& sealing, std
                 plan.states[at][turn] = Holder::late;
             }
         }
-        if (questions == 0) return out;
+        if (questions == 0) break;
         Fleet::Round round =
             fleet_->get_first(plan.ids, *options_.runner, [&](const Fleet::Round& now) { return plan.is_enough(now); });
+        for (std::size_t device = 0; device < round.silent.size(); ++device)
+            if (round.silent[device] != 0) fleet_->blame(device, Fleet::Evidence::silent);
         take_round(sealing, rows, plan, round, out);
     }
+    if (has_moved_ever()) ask_everybody(sealing, rows, out);
+    return out;
+}
+
+/// Whether every device had what it shall have when it was looked at last.
+bool SealedStore::are_all_complete() {
+    const std::scoped_lock lock(mutex_);
+    return is_attached_ && !is_incomplete_ && !fleet_->record().is_changing();
 }
 
 /// What a round brought: shares whose tags verify, and fragments that were changed.
 void SealedStore::take_round(const Sealing& sealing, std::span<const Row> rows, Gathering& plan, Fleet::Round& round,
                              std::vector<Shares>& out) {
     std::vector<std::vector<std::pair<std::uint8_t, std::vector<std::uint8_t>>>> found(rows.size());
+    const bool is_whole = are_all_complete();
     for (std::size_t device = 0; device < plan.asked.size(); ++device) {
+        bool is_missing = false;
         for (std::size_t at = 0; at < plan.asked[device].size() && round.has_answered[device]; ++at) {
             const auto [row, index] = plan.asked[device][at];
             plan.states[row][index - 1U] = Gathering::Holder::answered;
+            is_missing = is_missing || !round.answers[device][at];
             if (round.answers[device][at]) found[row].emplace_back(index, std::move(*round.answers[device][at]));
         }
+        // It had everything at the last completion.
+        if (is_missing && is_whole && round.silent[device] == 0) fleet_->blame(device, Fleet::Evidence::missing);
     }
     run_in_ranges(*options_.runner, rows.size(), rows_per_piece, [&](std::size_t first, std::size_t last) {
         sealed::RecordSealer sealer(sealing.data_key, name_key_);
@@ -152,7 +168,8 @@ void SealedStore::take_round(const Sealing& sealing, std::span<const Row> rows, 
 }
 
 Result<std::vector<sealed::OpenedRecord>> SealedStore::fetch(const store::Collection& collection, std::span<const Row> rows) {
-    DVESP_TRY(check_reachable());
+    const std::shared_lock fleet_lock(fleet_mutex_);
+    DVESP_TRY(check_here(fleet_->record().plan.k, read_again));
     DVESP_ASSIGN(const auto sealing, sealing_of(collection.shard()));
     const std::vector<Shares> gathered = gather(*sealing, rows);
     discard(gathered);
@@ -177,6 +194,7 @@ Result<std::vector<sealed::OpenedRecord>> SealedStore::fetch(const store::Collec
 }
 
 std::uint32_t SealedStore::held(const store::Collection& collection, std::span<const Row> rows) {
+    const std::shared_lock fleet_lock(fleet_mutex_);
     const auto sealing = sealing_of(collection.shard());
     if (!sealing.ok()) return 0;
     const sealed::RecordSealer sealer((*sealing)->data_key, name_key_);
@@ -186,11 +204,29 @@ std::uint32_t SealedStore::held(const store::Collection& collection, std::span<c
         const auto holding = holders(sealer, **sealing, name_of(**sealing, row));
         for (std::size_t at = 0; at < holding.size(); ++at) {
             const FragmentId id = sealer.id_of(name_of(**sealing, row), static_cast<std::uint8_t>(at + 1));
-            count += fleet_->contains(holding[at], id) ? 1 : 0;
+            count += is_anywhere(holding[at], id) ? 1 : 0;
         }
         least = std::min(least, count);
     }
     return least;
+}
+
+std::uint32_t SealedStore::most_on_one_device(const store::Collection& collection, std::span<const Row> rows) {
+    const std::shared_lock fleet_lock(fleet_mutex_);
+    const auto sealing = sealing_of(collection.shard());
+    if (!sealing.ok()) return 0;
+    const sealed::RecordSealer sealer((*sealing)->data_key, name_key_);
+    const Inventory inventory = take_inventory();
+    std::uint32_t most = 0;
+    for (const Row& row : rows) {
+        for (std::size_t device = 0; device < fleet_->size(); ++device) {
+            std::uint32_t count = 0;
+            for (std::uint8_t index = 1; index <= (*sealing)->plan.n; ++index)
+                count += inventory.has(device, sealer.id_of(name_of(**sealing, row), index)) ? 1 : 0;
+            most = std::max(most, count);
+        }
+    }
+    return most;
 }
 
 /// Fragments that were changed are of no use; whole ones take their place at the next completion.
@@ -202,9 +238,54 @@ void SealedStore::discard(const std::vector<Shares>& gathered) {
         is_any = is_any || !shares.damaged.empty();
     }
     if (!is_any) return;
+    for (std::size_t device = 0; device < bad.size(); ++device)
+        if (!bad[device].empty()) fleet_->blame(device, Fleet::Evidence::changed);
     fleet_->remove(bad, *options_.runner);
     const std::scoped_lock lock(mutex_);
     is_incomplete_ = true;
+}
+
+/// Also where it lies until the fleet's change is over.
+bool SealedStore::is_anywhere(std::uint32_t holder, const FragmentId& id) {
+    if (fleet_->contains(holder, id)) return true;
+    for (std::size_t device = 0; has_moved_ever() && device < fleet_->size(); ++device) {
+        if (device != holder && fleet_->contains(device, id)) return true;
+    }
+    return false;
+}
+
+/// What rows lack that their holders do not have yet, or have not any more: whoever has it.
+void SealedStore::ask_everybody(const Sealing& sealing, std::span<const Row> rows, std::vector<Shares>& out) {
+    struct Asked {
+        std::size_t row;
+        std::uint8_t index;
+    };
+    sealed::RecordSealer sealer(sealing.data_key, name_key_);
+    std::vector<FragmentId> ids;
+    std::vector<Asked> asked;
+    for (std::size_t at = 0; at < rows.size(); ++at) {
+        if (out[at].xs.size() >= sealing.plan.k) continue;
+        for (std::uint8_t index = 1; index <= sealing.plan.n; ++index) {
+            if (std::find(out[at].xs.begin(), out[at].xs.end(), index) != out[at].xs.end()) continue;
+            ids.push_back(sealer.id_of(name_of(sealing, rows[at]), index));
+            asked.push_back({at, index});
+        }
+    }
+    if (ids.empty()) return;
+    const Fleet::Answers answers = fleet_->get(std::vector<std::vector<FragmentId>>(fleet_->size(), ids), *options_.runner);
+    for (std::size_t device = 0; device < answers.size(); ++device) {
+        for (std::size_t at = 0; at < asked.size(); ++at) {
+            const auto [row, index] = asked[at];
+            Shares& shares = out[row];
+            const bool is_known = std::find(shares.xs.begin(), shares.xs.end(), index) != shares.xs.end();
+            if (!answers[device][at] || is_known || shares.xs.size() >= sealing.plan.k) continue;
+            auto share =
+                sealer.open_share(name_of(sealing, rows[row]), sealing.plan, sealed::Mode::shamir, index, *answers[device][at]);
+            if (!share.ok()) continue;
+            shares.xs.push_back(index);
+            shares.shares.push_back(std::move(*share));
+        }
+    }
 }
 
 SealedStore::Inventory SealedStore::take_inventory() {
@@ -212,87 +293,12 @@ SealedStore::Inventory SealedStore::take_inventory() {
     out.present = fleet_->present();
     out.here.resize(fleet_->size());
     out.needed.resize(fleet_->size());
+    out.moved.resize(fleet_->size());
     options_.runner->run(fleet_->size(), [&](std::size_t device) {
         out.here[device] = fleet_->list(device, fragment_kind);
         std::sort(out.here[device].begin(), out.here[device].end());
     });
     return out;
-}
-
-/// Fragments that devices which are here lack, byte for byte as they were; damaged ones in their place.
-Result<void> SealedStore::complete_rows(const Sealing& sealing, std::span<const Row> rows, Inventory& inventory) {
-    sealed::RecordSealer sealer(sealing.data_key, name_key_);
-    std::vector<Row> lacking;
-    std::vector<std::vector<std::pair<std::uint32_t, std::uint8_t>>> places;  // device, index
-    for (const Row& row : rows) {
-        std::vector<std::pair<std::uint32_t, std::uint8_t>> missing;
-        const auto holding = holders(sealer, sealing, name_of(sealing, row));
-        for (std::size_t at = 0; at < holding.size(); ++at) {
-            const auto index = static_cast<std::uint8_t>(at + 1);
-            const FragmentId id = sealer.id_of(name_of(sealing, row), index);
-            inventory.needed[holding[at]].push_back(id);
-            if (inventory.present[holding[at]] && !inventory.has(holding[at], id)) missing.emplace_back(holding[at], index);
-        }
-        if (missing.empty()) continue;
-        lacking.push_back(row);
-        places.push_back(std::move(missing));
-    }
-    if (lacking.empty()) return {};
-    const std::vector<Shares> gathered = gather(sealing, lacking);
-    Batch batch(fleet_->size());
-    Bytes bytes;
-    for (std::size_t at = 0; at < lacking.size(); ++at) {
-        if (gathered[at].xs.size() < sealing.plan.k) continue;  // a later time, when more devices are here
-        for (const auto& [device, index] : places[at]) {
-            const sealed::RecordName name = name_of(sealing, lacking[at]);
-            DVESP_ASSIGN(auto fragment, sealer.remake(name, sealing.plan, index, gathered[at].xs, gathered[at].shares));
-            bytes.blobs.push_back(std::move(fragment));
-            batch[device].push_back({sealer.id_of(name, index), fragment_kind, ByteView(bytes.blobs.back())});
-        }
-    }
-    const std::vector<bool> has_it = fleet_->put(batch, *options_.runner);
-    for (std::size_t device = 0; device < has_it.size(); ++device) {
-        inventory.is_short = inventory.is_short || (!batch[device].empty() && !has_it[device]);
-    }
-    return {};
-}
-
-Result<void> SealedStore::complete() {
-    const std::scoped_lock completing(completing_);
-    if (!is_attached_) return {};
-    remove_forgotten(true);
-    static_cast<void>(fleet_->present());
-    const bool has_returned = fleet_->take_returned();
-    {
-        const std::scoped_lock lock(mutex_);
-        if (!is_incomplete_ && !has_returned) return {};
-    }
-    refresh_records();
-    const bool may_collect = complete_changes(fleet_->present());
-    Inventory inventory = take_inventory();
-    for (const std::string& collection_name : database_->collection_names()) {
-        DVESP_ASSIGN(const auto collection, database_->collection(collection_name));
-        if (is_shredded(collection->shard())) continue;  // its fragments are of no use to anybody
-        DVESP_ASSIGN(const auto sealing, sealing_of(collection->shard()));
-        DVESP_TRY(each_row(*collection, [&](std::span<const Row> rows) { return complete_rows(*sealing, rows, inventory); }));
-    }
-    for (const Forgotten& group : forgotten_) {  // readers may still want them
-        for (std::size_t device = 0; device < fleet_->size(); ++device) {
-            auto& needed = inventory.needed[device];
-            needed.insert(needed.end(), group.ids[device].begin(), group.ids[device].end());
-        }
-    }
-    std::vector<std::vector<FragmentId>> orphans(fleet_->size());
-    for (std::size_t device = 0; device < fleet_->size(); ++device) {
-        auto& needed = inventory.needed[device];
-        const auto& here = inventory.here[device];
-        std::sort(needed.begin(), needed.end());
-        std::set_difference(here.begin(), here.end(), needed.begin(), needed.end(), std::back_inserter(orphans[device]));
-    }
-    if (may_collect) fleet_->remove(orphans, *options_.runner);
-    const std::scoped_lock lock(mutex_);
-    is_incomplete_ = inventory.is_short || std::count(inventory.present.begin(), inventory.present.end(), false) > 0;
-    return {};
 }
 
 /// All living rows in steps; ids live as long as a step.
@@ -314,13 +320,15 @@ Result<void> SealedStore::each_row(const store::Collection& collection,
 }
 
 Result<SealedReport> SealedStore::report(const std::string& name) {
+    const std::shared_lock fleet_lock(fleet_mutex_);
     DVESP_ASSIGN(const auto collection, database_->collection(name));
     DVESP_ASSIGN(const auto sealing, sealing_of(collection->shard()));
     SealedReport out;
-    out.promise = sealed::retrievability(static_cast<std::uint32_t>(fleet_->size()), sealing->plan);
+    out.promise = sealed::retrievability(static_cast<std::uint32_t>(fleet_->staying()), sealing->plan);
     // Records are of use to who opens the store: no more devices may be away than its index bears.
     const FleetRecord& fleet = fleet_->record();
-    const auto index_losses = std::min<std::size_t>(fleet.needed - 1U, fleet_->size() - fleet.plan.k);
+    const auto index_losses = std::min<std::size_t>(fleet.needed_to_judge() - 1U, fleet_->staying() - fleet.plan.k);
+    out.is_changing = fleet.is_changing();
     out.promise.guaranteed_losses = std::min(out.promise.guaranteed_losses, static_cast<std::uint32_t>(index_losses));
     const std::vector<bool> present = fleet_->present();
     out.reachable = static_cast<std::uint32_t>(std::count(present.begin(), present.end(), true));
@@ -331,11 +339,16 @@ Result<SealedReport> SealedStore::report(const std::string& name) {
         for (const Row& row : rows) {
             const sealed::RecordName record = name_of(*sealing, row);
             const auto holding = holders(sealer, *sealing, record);
-            std::uint32_t count = 0;
+            std::uint32_t count = 0, misplaced = 0;
             for (std::size_t at = 0; at < holding.size(); ++at) {
-                count += inventory.has(holding[at], sealer.id_of(record, static_cast<std::uint8_t>(at + 1))) ? 1 : 0;
+                const FragmentId id = sealer.id_of(record, static_cast<std::uint8_t>(at + 1));
+                const bool is_there = inventory.has(holding[at], id);
+                const bool is_elsewhere = !is_there && has_moved_ever() && inventory.source_of(id).has_value();
+                count += is_there || is_elsewhere ? 1 : 0;
+                misplaced += is_elsewhere ? 1 : 0;
             }
             ++out.records;
+            out.misplaced += misplaced > 0 ? 1 : 0;
             out.complete += count == sealing->plan.n ? 1 : 0;
             out.fragments_least = std::min(out.fragments_least, count);
         }

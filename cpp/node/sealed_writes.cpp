@@ -10,7 +10,6 @@
 namespace dvesp::node {
 namespace {
 
-constexpr std::uint8_t fragment_kind = 1;
 constexpr std::size_t rows_per_piece = 256;
 constexpr std::size_t forgotten_max = 4096;
 
@@ -24,11 +23,15 @@ sealed::RecordSalt salt_of(ByteView leaf) {
 
 std::vector<std::uint32_t> SealedStore::holders(const sealed::RecordSealer& sealer, const Sealing& sealing,
                                                 const sealed::RecordName& name) const {
-    std::vector<std::uint32_t> all(fleet_->size());
-    for (std::uint32_t at = 0; at < all.size(); ++at) all[at] = at;
-    if (sealing.plan.n == all.size()) return all;
-    const FragmentId key = sealer.id_of(name, 0);
-    return sealed::holders(text_of(ByteView(key)), device_keys_, sealing.plan);
+    const sealed::Layout& layout = fleet_->layout();
+    const bool is_everybody = !has_moved_ever() && sealing.plan.n == fleet_->size();  // the name's hash is not needed
+    const FragmentId key = is_everybody ? FragmentId{} : sealer.id_of(name, 0);
+    std::vector<std::uint32_t> out = sealed::holding_places(text_of(ByteView(key)), layout, sealing.plan);
+    for (std::uint32_t& place : out) {
+        DVESP_ASSERT(place != sealed::no_place);  // no device leaves that a plan needs
+        place = fleet_->at_place(place);
+    }
+    return out;
 }
 
 Result<std::shared_ptr<const SealedStore::Sealing>> SealedStore::make_sealing(const store::Frame& frame) {
@@ -53,7 +56,8 @@ Result<std::shared_ptr<const SealedStore::Sealing>> SealedStore::make_sealing(co
 }
 
 Result<void> SealedStore::plan_collection(const std::string& name, const sealed::Plan& plan) {
-    DVESP_TRY(sealed::check_plan(plan, static_cast<std::uint32_t>(fleet_->size())));
+    const std::shared_lock fleet_lock(fleet_mutex_);
+    DVESP_TRY(sealed::check_plan(plan, static_cast<std::uint32_t>(fleet_->record().placed())));
     const std::scoped_lock lock(mutex_);
     wanted_plans_[name] = plan;
     return {};
@@ -157,7 +161,7 @@ Result<void> SealedStore::put_group(std::span<store::GuardedFrame> frames) {
         }
         is_enough = is_enough && frames[at].copies >= needed[at];
     }
-    if (devices < fleet_->size()) {
+    if (devices < fleet_->staying()) {
         const std::scoped_lock lock(mutex_);
         is_incomplete_ = true;
     }
@@ -165,8 +169,8 @@ Result<void> SealedStore::put_group(std::span<store::GuardedFrame> frames) {
     const Fleet::Marks undone = fleet_->remove(undo_, *options_.runner);
     std::size_t left = 0;
     for (std::size_t device = 0; device < undone.size(); ++device) left += may_have[device] != 0 && undone[device] == 0 ? 1 : 0;
-    const std::string took =
-        std::to_string(devices) + " of " + std::to_string(fleet_->size()) + " devices took the write, too few to read it back";
+    const std::string took = std::to_string(devices) + " of " + std::to_string(fleet_->staying()) +
+                             " devices took the write, too few to read it back";
     if (left >= fleet_->record().plan.k) {  // who opens the store next may find it whole
         const std::scoped_lock lock(mutex_);
         has_unknown_ = true;
@@ -247,6 +251,7 @@ std::shared_ptr<const void> SealedStore::pin() {
 }
 
 std::uint32_t SealedStore::copies_of(const store::Collection& collection, int level) {
+    const std::shared_lock fleet_lock(fleet_mutex_);
     const auto sealing = sealing_of(collection.shard());
     const sealed::Plan plan = sealing.ok() ? (*sealing)->plan : fleet_->record().plan;
     if (level == 1) return plan.k;

@@ -20,6 +20,21 @@ std::vector<std::uint8_t> encode_device(const DeviceId& id, const StoreId& store
 
 }  // namespace
 
+std::vector<std::uint8_t> encode_usage(const DeviceUsage& usage) {
+    codec::Writer out;
+    out.number(usage.fragments);
+    out.number(usage.bytes);
+    return std::move(out.bytes());
+}
+
+std::optional<DeviceUsage> parse_usage(ByteView bytes) {
+    codec::Reader in(bytes);
+    DeviceUsage out;
+    out.fragments = in.number<std::uint64_t>();
+    out.bytes = in.number<std::uint64_t>();
+    return in.ok() && in.at_end() ? std::optional(out) : std::nullopt;
+}
+
 std::optional<VaultDevice::Found> VaultDevice::look_at(ports::Files& files) {
     const auto bytes = Vault::read_device_record(files);
     if (!bytes.ok()) return std::nullopt;
@@ -100,6 +115,11 @@ Result<void> VaultDevice::put_record(std::string_view name, ByteView bytes) {
 Result<std::optional<Device::Bytes>> VaultDevice::record(std::string_view name) {
     DVESP_ASSIGN(const auto source, vault());
     return source->record(name);
+}
+
+Result<DeviceUsage> VaultDevice::usage() {
+    DVESP_ASSIGN(const auto source, vault());
+    return DeviceUsage{source->count(fragment_kind), source->bytes()};
 }
 
 Result<std::vector<std::string>> VaultDevice::verify() {

@@ -14,6 +14,12 @@ namespace dvesp::node {
 using FilesAt = std::function<std::unique_ptr<ports::Files>(const std::string& path)>;
 using StoreId = std::array<std::uint8_t, 16>;
 
+/// What a node answers to the named record `host.usage`: u64 fragments, u64 bytes.
+inline constexpr const char* usage_record = "host.usage";
+[[nodiscard]] std::vector<std::uint8_t> encode_usage(const DeviceUsage& usage);
+/// Nothing when the bytes are none. @param bytes untrusted
+[[nodiscard]] std::optional<DeviceUsage> parse_usage(ByteView bytes);
+
 class VaultDevice final : public Device {
   public:
     /// The device in a directory, and whose it is; nothing when there is none.
@@ -38,6 +44,7 @@ class VaultDevice final : public Device {
     Result<std::vector<FragmentId>> list(std::uint8_t kind) override;
     Result<void> put_record(std::string_view name, ByteView bytes) override;
     Result<std::optional<Bytes>> record(std::string_view name) override;
+    Result<DeviceUsage> usage() override;
     Result<std::vector<std::string>> verify() override;
     Result<void> close() override;
 

@@ -39,6 +39,7 @@ struct WitnessMemory {
 [[nodiscard]] Result<WitnessMemory> parse_witness(ByteView bytes);
 
 /// Checks that `note` is signed by the log and continues what the device knows of it, remembers it, and cosigns.
+/// A log seen first takes the place of the oldest one when there are witness_logs_max: the caller's log names that one.
 /// @param proof    of consistency, from the size that is remembered to the note's; empty for a log seen first
 /// @return         the cosignature; the memory must be durable before anybody sees it
 /// @errors         integrity: another history, or less; the memory is as it was    @cost about 110 us

@@ -28,6 +28,9 @@ inline constexpr std::uint32_t absent_percent = 40;
 [[nodiscard]] Result<Plan> choose_plan(std::uint32_t devices);
 inline constexpr std::uint32_t fragments_max = 21;
 
+/// The same for a given k: of a store whose fleet changed. @pre 2 <= k <= devices
+[[nodiscard]] Plan plan_with(std::uint32_t devices, std::uint32_t k) noexcept;
+
 /// @errors invalid_argument: 2 <= k <= n <= devices does not hold
 [[nodiscard]] Result<void> check_plan(const Plan& plan, std::uint32_t devices);
 
@@ -42,6 +45,22 @@ inline constexpr std::uint32_t small_fleet_devices_max = 7;
 /// @param key   names the record: unguessable, so that placement says nothing  @return n positions in `devices`
 [[nodiscard]] std::vector<std::uint32_t> holders(std::string_view key, const std::vector<std::string>& devices,
                                                  const Plan& plan);
+
+/// Where records lie in a fleet whose devices come and go. A place is a device's part in it; whoever replaces the device
+/// takes it over, and one that is removed leaves it empty for the next that joins.
+struct Layout {
+    std::vector<std::string> keys;       ///< of every place that there ever was, in the order of joining
+    std::vector<std::uint8_t> is_taken;  ///< of each place: a device has it
+    std::uint32_t first = 0;             ///< places that there were when the store was made
+};
+inline constexpr std::uint32_t no_place = ~std::uint32_t{0};
+
+/// Who holds the fragments of a record: fragment i + 1 at the i-th. Among the first places as `holders` says (all of them when
+/// the plan needs as many, in their order); a place that joined takes over from the one with the lowest hash when its own is
+/// higher; where a place is empty, the best of the others fills in. So only what a device wins, had or fills in for moves.
+/// @param key names the record, as of `holders`  @return n places, all different; no_place where there are too few
+/// @cost one SHA-256 for each place, or none when the fleet never changed and everybody holds one
+[[nodiscard]] std::vector<std::uint32_t> holding_places(std::string_view key, const Layout& layout, const Plan& plan);
 
 /// What a plan promises over a fleet.
 struct Retrievability {

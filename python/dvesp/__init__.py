@@ -32,7 +32,7 @@ from .errors import (
     VersionConflict,
 )
 from .keyring import Keyring
-from .results import CollectionInfo, DeleteResult, InsertResult, Record, Retrievability, UpdateResult, VerifyReport
+from .results import CollectionInfo, DeleteResult, DeviceInfo, InsertResult, Record, Retrievability, UpdateResult, VerifyReport
 from .search_results import BatchSearchResult, Match, Metrics, SearchResult
 from .store import VectorStore
 from .targets import IPFS, S3, Directory, ShadowDrive
@@ -52,6 +52,7 @@ __all__ = [
     "CollectionNotFound",
     "Corruption",
     "DeleteResult",
+    "DeviceInfo",
     "DimensionMismatch",
     "Directory",
     "Error",

@@ -11,7 +11,7 @@ from .cli_common import Commands, UsageError, positive_int, print_json, print_ta
 from .keyring import Keyring
 from .keys import KeySpread, StoreKeys, forbid_core_dumps, make_key_file, recover
 
-__all__ = ["add_commands"]
+__all__ = ["add_commands", "keyring_of", "opened_arguments"]
 
 _DEVICES = "--device ./d1 ./d2 ./d3 ./d4 ./d5"
 _WORDS_BYTES_MAX = 65_536
@@ -24,28 +24,28 @@ def add_commands(commands: Commands) -> None:
     init.add_argument("file", metavar="FILE", help="the new file; nothing is overwritten")
 
     summary = "List the secrets that unlock a store: kind, number and epoch."
-    _opened(keys.add("list", _list, summary, f"dvesp keys list ./s {_DEVICES} --key-file old.key"))
+    opened_arguments(keys.add("list", _list, summary, f"dvesp keys list ./s {_DEVICES} --key-file old.key"))
 
     example = f"dvesp keys add ./s {_DEVICES} --key-file old.key --new-wallet wallet.json"
-    _new(_opened(keys.add("add", _add, "Let one more secret unlock a store.", example)))
+    _new(opened_arguments(keys.add("add", _add, "Let one more secret unlock a store.", example)))
 
     example = f"dvesp keys remove ./s 2 {_DEVICES} --key-file old.key"
     summary = "Let a secret unlock a store no more; rotate when it may have been copied."
     remove = keys.add("remove", _remove, summary, example)
-    _opened(remove).add_argument("number", metavar="NUMBER", type=positive_int, help="of `dvesp keys list`")
+    opened_arguments(remove).add_argument("number", metavar="NUMBER", type=positive_int, help="of `dvesp keys list`")
 
     example = f"dvesp keys rotate ./s {_DEVICES} --key-file old.key --new-key-file new.key"
     summary = "Begin a new master key, which the new secrets alone unlock."
-    _new(_opened(keys.add("rotate", _rotate, summary, example)))
+    _new(opened_arguments(keys.add("rotate", _rotate, summary, example)))
 
     example = f"dvesp keys shred ./s letters {_DEVICES} --key-file old.key --yes"
-    shred = _opened(keys.add("shred", _shred, "Make a collection unreadable for ever.", example))
+    shred = opened_arguments(keys.add("shred", _shred, "Make a collection unreadable for ever.", example))
     shred.add_argument("collection", metavar="COLLECTION", help="whose key goes")
     shred.add_argument("--yes", action="store_true", help="it cannot be undone: say that you mean it")
 
     example = f"dvesp keys split ./s 2 3 {_DEVICES} --key-file old.key"
     summary = "Print recovery words of the master key (SLIP-39): N lines, any K of which recover it."
-    split = _opened(keys.add("split", _split, summary, example))
+    split = opened_arguments(keys.add("split", _split, summary, example))
     split.add_argument("threshold", metavar="K", type=positive_int, help="how many lines recover the key")
     split.add_argument("shares", metavar="N", type=positive_int, help="how many lines there are, at most 16")
 
@@ -69,7 +69,8 @@ def _place(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
-def _opened(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def opened_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Adds what opens a sealed store: its directory, its devices and a secret."""
     secret = _place(parser).add_mutually_exclusive_group(required=True)
     secret.add_argument("--passphrase-env", metavar="VAR", help="the environment variable with the passphrase")
     secret.add_argument("--wallet", metavar="FILE", help="a wallet: JSON of 64 numbers, or base58")
@@ -84,13 +85,16 @@ def _new(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--new-key-file", metavar="FILE", help="a new raw key", **many)  # type: ignore[arg-type]
 
 
+def keyring_of(options: argparse.Namespace) -> Keyring:
+    """The secret that the command line names."""
+    if options.passphrase_env is not None:
+        return Keyring.from_passphrase_environment(options.passphrase_env)
+    return Keyring.from_wallet(options.wallet) if options.wallet else Keyring.from_file(options.key_file)
+
+
 def _keys(options: argparse.Namespace) -> StoreKeys:
     forbid_core_dumps()
-    if options.passphrase_env is not None:
-        keyring = Keyring.from_passphrase_environment(options.passphrase_env)
-    else:
-        keyring = Keyring.from_wallet(options.wallet) if options.wallet else Keyring.from_file(options.key_file)
-    return StoreKeys(options.store, devices=options.device, keyring=keyring)
+    return StoreKeys(options.store, devices=options.device, keyring=keyring_of(options))
 
 
 def _new_keyrings(options: argparse.Namespace) -> list[Keyring]:

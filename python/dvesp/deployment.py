@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import _native
-from .arguments import check_path
+from .arguments import check_int, check_path
 from .errors import InvalidArgument, Sealed
 from .keyring import Keyring
+from .results import DeviceInfo
 
 __all__ = [
     "TLS",
@@ -19,6 +20,8 @@ __all__ = [
     "check_fragments",
     "check_replicas",
     "connect",
+    "device_info",
+    "device_name",
     "device_place",
     "device_tls",
     "is_on_node",
@@ -137,6 +140,27 @@ def device_place(device: Any, field: str = "device") -> str:
 
 
 _PREFIX = "node://"
+
+
+def device_name(native: _native.Store | _native.StoreKeys, given: Any, field: str) -> str:
+    """A device as native code finds it: its number as digits, of the place or the number that its owner names.
+
+    Raises:
+        InvalidArgument: neither a number nor a place. A place that is no device's is given back as it is.
+    """
+    if isinstance(given, int) and not isinstance(given, bool):
+        return str(check_int(given, field, 1, 255))
+    place = device_place(given, field)
+    if not is_on_node(place):
+        for device in native.devices():
+            if not is_on_node(device["place"]) and os.path.realpath(device["place"]) == os.path.realpath(place):
+                return str(device["number"])
+    return place
+
+
+def device_info(told: dict[str, Any]) -> DeviceInfo:
+    """What native code says of a device, with its place as users write it."""
+    return DeviceInfo(**{**told, "place": told["place"].removeprefix(_PREFIX)})
 
 
 def is_on_node(place: str) -> bool:

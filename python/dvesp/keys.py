@@ -15,9 +15,10 @@ from typing import Any, Self
 
 from . import _native
 from .arguments import check_collection, check_int, check_path
-from .deployment import TLS, check_devices, device_tls
+from .deployment import TLS, check_devices, device_info, device_name, device_place, device_tls
 from .errors import InvalidArgument, Sealed
 from .keyring import Keyring
+from .results import DeviceInfo
 
 __all__ = ["KeySlot", "KeySpread", "StoreKeys", "forbid_core_dumps", "make_key_file", "recover"]
 
@@ -149,6 +150,30 @@ class StoreKeys:
             CollectionNotFound. Sealed: it was shredded before. Unavailable: fewer than k devices; nothing is written.
         """
         return KeySpread(*self._native.shred(check_collection(collection)))
+
+    def devices(self) -> list[DeviceInfo]:
+        """The devices of the store, as `VectorStore.devices`: also of one that does not open, for a device was lost."""
+        return [device_info(told) for told in self._native.devices()]
+
+    def add_device(self, place: str | os.PathLike[str]) -> None:
+        """As `VectorStore.add_device`; records move when the store is opened."""
+        self._native.add_device(device_place(place, "place"))
+
+    def remove_device(self, place_or_number: str | os.PathLike[str] | int) -> None:
+        """As `VectorStore.remove_device`, of a device that does not answer: it is given up for good.
+
+        Raises:
+            Unavailable: it answers: open the store and remove it there. Others as for `VectorStore.remove_device`.
+        """
+        self._native.remove_device(device_name(self._native, place_or_number, "place_or_number"))
+
+    def replace_device(self, old: str | os.PathLike[str] | int, new: str | os.PathLike[str]) -> None:
+        """As `VectorStore.replace_device`, of a device that does not answer.
+
+        Raises:
+            Unavailable: it answers: open the store and replace it there. Others as for `VectorStore.replace_device`.
+        """
+        self._native.replace_device(device_name(self._native, old, "old"), device_place(new, "new"))
 
     def split(self, threshold: int, shares: int) -> list[str]:
         """The master key as SLIP-39 recovery words: ``shares`` lines of 33 words, any ``threshold`` of which recover it.

@@ -147,6 +147,8 @@ class Retrievability(_Fields):
         loss_probability_at_40_percent_offline: of a given complete record, when 40 % of the devices, drawn at random, are gone.
         records, records_below_n: live records; those with fewer than n fragments on devices that are here.
         fragments_least: of any record, on devices that are here.
+        records_misplaced: those with a fragment that lies elsewhere than it shall, until the fleet's change is over.
+        rebalancing: devices join or leave, and the promise of the new fleet holds when that is over.
     """
 
     devices: int
@@ -158,6 +160,32 @@ class Retrievability(_Fields):
     records: int
     records_below_n: int
     fragments_least: int
+    records_misplaced: int
+    rebalancing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo(_Fields):
+    """One device of a sealed store, as ``devices()`` lists them. Members also by item.
+
+    Attributes:
+        number: stays with the device; the next one that joins gets another.
+        place: its directory, or ``HOST:PORT`` of its node.
+        state: ``"active"``; ``"joining"``: it is given what it shall have; ``"leaving"``: others are given what it has;
+            ``"distrusted"``: it gets no fragments any more.
+        reachable: it answers now.
+        fragments, bytes: of records, and of all that it keeps; None when it does not answer, or a node does not say it.
+        trust: from 1.0 downwards with each wrong answer, loss and silence that this store met; below 0.5 fragments move away
+            while the other devices are enough.
+    """
+
+    number: int
+    place: str
+    state: str
+    reachable: bool
+    fragments: int | None
+    bytes: int | None
+    trust: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,21 @@ from .archiving import check_keyring, check_targets, open_archived
 from .arguments import check_path
 from .chain import attach, check_chain
 from .collection import Collection
-from .deployment import check_fragments, check_replicas, connect, open_sealed
+from .deployment import (
+    check_fragments,
+    check_replicas,
+    connect,
+    device_info,
+    device_name,
+    device_place,
+    open_sealed,
+)
 from .errors import InvalidArgument
 from .forks import watch
 from .keyring import Keyring
 from .progress import shown
 from .reading import Reading
-from .results import CollectionInfo, Retrievability, VerifyReport
+from .results import CollectionInfo, DeviceInfo, Retrievability, VerifyReport
 from .tables import html_table
 from .targets import ShadowDrive
 from .writing import Writing
@@ -212,6 +220,69 @@ class VectorStore(Writing, Reading):
         if not self._is_sealed or not isinstance(self._native, _native.Store):
             raise InvalidArgument("retrievability: the store is not sealed: it has no devices")
         return Retrievability(**self._native.retrievability(name))
+
+    def devices(self) -> list[DeviceInfo]:
+        """The devices of a sealed store, in the order of joining, and what speaks for and against them.
+
+        Raises:
+            InvalidArgument: the store is not sealed.
+        """
+        return [device_info(told) for told in self._fleet("devices").devices()]
+
+    def add_device(self, place: str | os.PathLike[str]) -> None:
+        """One more device. It joins at once; records that it shall hold move in the background, while others read and write.
+
+        A store that is opened later finds it by itself, but a node only when ``devices`` names a node.
+
+        Args:
+            place: a new directory, or a node as ``HOST:PORT``.
+
+        Raises:
+            InvalidArgument: the store is not sealed, or the place has a device already. Unavailable: too few devices to agree,
+            nothing changed. Timeout: too few took the change; whether it is made shows when the store is opened again.
+        """
+        self._fleet("add_device").add_device(device_place(place, "place"))
+
+    def remove_device(self, place_or_number: str | os.PathLike[str] | int) -> None:
+        """A device leaves. One that answers is emptied in the background: others are given what it has before it is gone. One
+        that does not answer is given up for good: what it had is made again from k other devices.
+
+        Args:
+            place_or_number: of `devices`.
+
+        Raises:
+            InvalidArgument: there is none, or a collection needs as many devices as there are: replace it, or add one first.
+            Unavailable: too few others are here to have what it has. Timeout: as for `add_device`.
+        """
+        native = self._fleet("remove_device")
+        native.remove_device(device_name(native, place_or_number, "place_or_number"))
+
+    def replace_device(self, old: str | os.PathLike[str] | int, new: str | os.PathLike[str]) -> None:
+        """A new device in the place of another: what the old one has, or had, goes to the new one, and nothing else moves.
+
+        Args:
+            old: place or number of `devices`; one that does not answer is given up for good.
+            new: as for `add_device`.
+
+        Raises:
+            InvalidArgument, Unavailable, Timeout: as for `add_device` and `remove_device`.
+        """
+        native = self._fleet("replace_device")
+        native.replace_device(device_name(native, old, "old"), device_place(new, "new"))
+
+    def rebalance(self) -> bool:
+        """Moves and makes again what is not where it shall be, now instead of in the background.
+
+        Returns:
+            Whether no device is joining or leaving any more; False: one that is needed does not answer.
+        """
+        return self._fleet("rebalance").rebalance()
+
+    def _fleet(self, method: str) -> _native.Store:
+        self._common("default", None, 5000)
+        if not self._is_sealed or not isinstance(self._native, _native.Store):
+            raise InvalidArgument(f"{method}: the store is not sealed: it has no devices")
+        return self._native
 
     def verify(
         self, collection: str = "default", *, consistency_level: str | None = None, timeout_ms: int = 5000

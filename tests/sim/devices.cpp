@@ -9,6 +9,7 @@
 
 #include "sim/arguments.hpp"
 #include "sim/checker.hpp"
+#include "sim/device_tally.hpp"
 #include "sim/fleet_place.hpp"
 #include "sim/model.hpp"
 
@@ -18,33 +19,28 @@ namespace {
 constexpr std::uint64_t seeds_default = 100;
 constexpr std::uint32_t dimension = 4;
 constexpr std::uint64_t ids_max = 30, steps_min = 120, steps_more = 60, step_ms_min = 500, step_ms_more = 600;
+constexpr std::size_t devices_max = 12;
+constexpr int completions_max = 4;
 constexpr const char* collection_name = "docs";
-
-struct Tally {
-    std::uint64_t faults = 0, writes = 0, refused = 0, unknown = 0, reads = 0, unread = 0, openings = 0, unopened = 0,
-                  syncs = 0, lies = 0, deaths = 0, stuck = 0, restores = 0, virtual_ms = 0;
-};
 
 class Story {
   public:
     Story(std::uint64_t seed, bool is_traced, Tally& tally)
-        : prng_(seed * 7919 + 3), place_(seed, 5 + seed % 5), is_traced_(is_traced), tally_(tally) {
-        losses_max_ = place_.size() * 2 / 5;
-    }
+        : prng_(seed * 7919 + 3), place_(seed, 5 + seed % 5), is_traced_(is_traced), tally_(tally) {}
 
     /// @return the first violation; empty = none
     std::string run() {
         std::string what = begin();
         const std::uint64_t steps = steps_min + prng_.below(steps_more);
-        for (std::uint64_t at = 0; at < steps && what.empty() && !is_stuck_; ++at) {
+        for (std::uint64_t at = 0; at < steps && what.empty(); ++at) {
             place_.advance_ms(step_ms_min + prng_.below(step_ms_more));
             what = step();
             if (what.empty() && place_.is_running() && place_.is_dead()) crash(prng_.chance(0.4));
         }
-        if (what.empty() && !is_stuck_) what = sync("at the end");
+        if (what.empty()) what = sync("at the end");
         if (what.empty()) what = end();
         tally_.virtual_ms += place_.elapsed_ms();
-        if (what.empty() && faults_ < 5 && !is_stuck_) what = "the story has too few faults";
+        if (what.empty() && faults_ < 5) what = "the story has too few faults";
         tally_.faults += faults_;
         return what;
     }
@@ -72,7 +68,8 @@ class Story {
         if (die < 38) return write();
         if (die < 45) return remove();
         if (die < 62) return read();
-        if (die < 66) return complete();
+        if (die < 65) return complete();
+        if (die < 67) return change_fleet();
         if (die < 70) return sync("in the middle");
         fault();
         return {};
@@ -214,7 +211,7 @@ class Story {
         const int level = copies >= place_.store().sealed()->copies_of(**collection, 3) ? 3 : 1;
         if (copies < place_.store().sealed()->copies_of(**collection, 1)) return "a write was acknowledged below k fragments";
         place_.clear_faults();  // nothing shall fail while it is looked at
-        const auto rows = rows_of(**collection, ids);
+        const auto rows = place_.rows_of(**collection, ids);
         const std::uint32_t held = place_.store().sealed()->held(**collection, rows);
         const std::uint32_t wanted = place_.store().sealed()->copies_of(**collection, level);
         return held >= wanted || place_.is_dead() ? std::string() : "acknowledged with more fragments than there are";
@@ -254,24 +251,11 @@ class Story {
         return judge(result.error(), name);
     }
 
-    std::vector<node::SealedStore::Row> rows_of(const store::Collection& collection, std::span<const std::string_view> ids) {
-        const auto snapshot = collection.snapshot();
-        snapshots_ = snapshot;  // the ids of rows live as long
-        std::vector<node::SealedStore::Row> out;
-        for (const std::string_view id : ids) {
-            const auto found = store::Collection::find(*snapshot, id);
-            if (!found.ok() || !*found) continue;
-            const auto row = node::SealedStore::row_of(**found);
-            if (row.ok()) out.push_back(*row);
-        }
-        return out;
-    }
-
     /// Reads rows from their fragments. @param must  an error is a violation
     std::string fetch(const std::vector<std::string_view>& ids, bool must, const std::string& when) {
         const auto collection = database().collection(collection_name);
         if (!collection.ok()) return when + ": " + collection.error().message;
-        const auto rows = rows_of(**collection, ids);
+        const auto rows = place_.rows_of(**collection, ids);
         if (rows.size() != ids.size()) return place_.is_dead() ? std::string() : when + ": a row is not in the index";
         const auto records = place_.store().sealed()->fetch(**collection, rows);
         ++tally_.reads;
@@ -288,6 +272,16 @@ class Story {
             if (!is_same) return when + ": '" + std::string(ids[at]) + "' is another one";
         }
         return {};
+    }
+
+    /// No device that is here has two fragments of a record.
+    std::string check_one_each(const std::string& when) {
+        const auto collection = database().collection(collection_name);
+        if (!collection.ok()) return when + ": " + collection.error().message;
+        std::vector<std::string_view> ids;
+        for (const auto& [id, row] : state_[collection_name].rows) ids.push_back(id);
+        const auto most = place_.store().sealed()->most_on_one_device(**collection, place_.rows_of(**collection, ids));
+        return most <= 1 ? std::string() : when + ": a device has " + std::to_string(most) + " fragments of a record";
     }
 
     std::string read() {
@@ -313,8 +307,10 @@ class Story {
         if (place_.is_running() && place_.is_dead()) crash(false);
         if (place_.is_running()) static_cast<void>(place_.store().sealed()->complete().ok());  // looks who is here again
         std::string what = open_surely(when);
-        if (!what.empty() || is_stuck_) return what;
+        if (!what.empty()) return what;
         what = check_whole(when);
+        const bool is_waiting = what.empty() && place_.store().sealed()->rebalance_report().is_changing;
+        if (what.empty() && place_.gone() > 0 && (is_waiting || prng_.chance(0.5))) what = give_up_dead(when);
         if (what.empty()) worsen();
         if (what.empty()) what = check_promise(when);
         return what;
@@ -324,10 +320,59 @@ class Story {
         if (place_.is_running()) return {};
         const auto opened = place_.open();
         if (opened.ok()) return reconcile();
-        // Whether a write of unknown outcome is on dead devices too nobody will ever know: somebody has to give them up.
-        is_stuck_ = opened.error().code == ErrorCode::unavailable && place_.gone() > 0 && !pending_.empty();
-        tally_.stuck += is_stuck_ ? 1 : 0;
-        return is_stuck_ ? std::string() : when + ", opening: " + opened.error().message;
+        // Whether a write of unknown outcome is on dead devices too nobody will ever know: they are given up.
+        const bool is_stuck = opened.error().code == ErrorCode::unavailable && place_.gone() > 0 && !pending_.empty();
+        if (!is_stuck) return when + ", opening: " + opened.error().message;
+        ++tally_.stuck;
+        trace("does not open, the dead are replaced: " + opened.error().message);
+        tally_.changes.replaced += place_.gone();
+        const auto replaced = place_.replace_gone();
+        if (!replaced.ok()) return when + ", replacing the dead: " + replaced.error().message;
+        auto again = place_.open();
+        if (!again.ok() && again.error().code == ErrorCode::unavailable) {  // others that are away may know it: decision 021
+            for (std::size_t device = 0; device < place_.size(); ++device) place_.come_back(device);
+            again = place_.open();
+        }
+        return again.ok() ? reconcile() : when + ", opening with the dead replaced: " + again.error().message;
+    }
+
+    /// Devices join, leave and are replaced, whoever is here.
+    std::string change_fleet() {
+        ++faults_;
+        std::string told;
+        const auto done = place_.change_fleet(devices_max, told, tally_.changes);
+        trace(told + (done.ok() ? ": yes" : ": " + done.error().message));
+        return done.ok() ? std::string() : judge(done.error(), "a change of the fleet");
+    }
+
+    /// Peace: the dead are given up, while the rest bears it.
+    std::string give_up_dead(const std::string& when) {
+        node::SealedStore& sealed = *place_.store().sealed();
+        for (const node::DeviceReport& one : sealed.devices()) {
+            const bool is_dead = place_.is_gone(FleetPlace::device_of(one.path));
+            if (!is_dead || one.state == node::DeviceState::leaving) continue;
+            const bool is_removed = prng_.chance(0.3) && sealed.remove_device(one.number).ok();
+            (is_removed ? tally_.changes.left : tally_.changes.replaced) += 1;
+            trace(one.path + (is_removed ? " is given up" : " is replaced"));
+            if (is_removed) continue;
+            const auto replaced = sealed.replace_device(one.number, FleetPlace::device_path(place_.grow()));
+            if (!replaced.ok()) return when + ", replacing the dead: " + replaced.error().message;
+        }
+        return check_whole(when + ", the dead given up");
+    }
+
+    /// Everything goes where it shall be, and the change of the fleet is over.
+    std::string settle(const std::string& when) {
+        node::SealedStore& sealed = *place_.store().sealed();
+        for (int time = 0; time < completions_max; ++time) {
+            const auto done = sealed.complete();
+            if (!done.ok()) return when + ", completion: " + done.error().message;
+            if (!sealed.rebalance_report().is_changing) break;
+        }
+        place_.look_at_members();
+        // What one that leaves has for one that is dead stays until the dead one is given up.
+        const bool is_over = !sealed.rebalance_report().is_changing || place_.gone() > 0;
+        return is_over ? std::string() : when + ": the change of the fleet does not end";
     }
 
     std::string check_all(const std::string& when) {
@@ -344,8 +389,8 @@ class Story {
     std::string check_whole(const std::string& when) {
         std::string what = check_all(when);
         if (!what.empty()) return what;
-        const auto done = place_.store().sealed()->complete();
-        if (!done.ok()) return when + ", completion: " + done.error().message;
+        what = settle(when);
+        if (!what.empty()) return what;
         const auto report = place_.store().sealed()->report(collection_name);
         if (!report.ok()) return when + ", report: " + report.error().message;
         const std::size_t least = report->promise.plan.n - place_.gone();
@@ -354,14 +399,17 @@ class Story {
             return when + ": a record has " + std::to_string(report->fragments_least) + " fragments and not " +
                    std::to_string(least);
         }
-        return {};
+        if (report->misplaced > 0 && place_.gone() == 0) return when + ": a record is not where it shall be";
+        losses_max_ = std::min<std::size_t>(place_.staying() * 2 / 5, report->promise.guaranteed_losses);
+        return check_one_each(when);
     }
 
     /// A device begins to lie or dies, while the fleet bears it.
     void worsen() {
         const std::size_t device = prng_.below(place_.size());
+        if (!place_.is_member(device)) return;
         const bool is_ruined = place_.is_gone(device) || liars_.contains(device);
-        if (!is_ruined && place_.gone() + liars_.size() >= losses_max_) return;
+        if (!is_ruined && place_.gone() + lying() >= losses_max_) return;
         if (place_.is_gone(device)) return;
         ++faults_;
         if (prng_.chance(0.3)) {
@@ -385,10 +433,11 @@ class Story {
         std::vector<std::size_t> order;
         for (std::size_t device = 0; device < place_.size(); ++device) order.push_back(device);
         for (std::size_t at = 0; at < order.size(); ++at) std::swap(order[at], order[at + prng_.below(order.size() - at)]);
-        std::size_t left = losses_max_ - place_.gone() - liars_.size();
+        const std::size_t ruined = place_.gone() + lying();
+        std::size_t left = losses_max_ - std::min(losses_max_, ruined);
         for (const std::size_t device : order) {
             if (left == 0) break;
-            if (place_.is_away(device) || liars_.contains(device)) continue;
+            if (!place_.is_member(device) || place_.is_away(device) || liars_.contains(device)) continue;
             place_.leave(device);
             --left;
         }
@@ -396,12 +445,16 @@ class Story {
         trace("as many are away as may be" + std::string(is_restored ? ", and the directory is lost" : ""));
         if (is_restored) place_.lose_directory();
         std::string what = open_surely(when + ", with as many away as may be");
-        if (what.empty() && !is_stuck_) what = check_all(when + ", with as many away as may be");
+        if (what.empty()) what = check_all(when + ", with as many away as may be");
         return what;
     }
 
+    [[nodiscard]] std::size_t lying() const {
+        return static_cast<std::size_t>(
+            std::count_if(liars_.begin(), liars_.end(), [&](std::size_t device) { return place_.is_member(device); }));
+    }
+
     std::string end() {
-        if (is_stuck_) return {};
         for (std::size_t device = 0; device < place_.size(); ++device) place_.come_back(device);
         std::string what = check_whole("in peace");
         if (!what.empty()) return what;
@@ -419,21 +472,7 @@ class Story {
     State state_;
     std::vector<Step> pending_;  ///< writes of unknown outcome since the last acknowledged one
     std::set<std::size_t> liars_;
-    bool is_stuck_ = false;  ///< the story ends early
-    std::shared_ptr<const store::Snapshot> snapshots_;
 };
-
-void print(const Tally& tally, std::uint64_t seeds) {
-    const auto number = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
-    std::fprintf(
-        stderr,
-        "%llu stories, %llu s of virtual time, %llu faults; %llu writes (%llu refused, %llu of unknown outcome), %llu reads "
-        "(%llu errors), %llu openings (%llu refused), %llu restores; %llu times peace, %llu lies, %llu deaths; %llu stories "
-        "ended early, the dead not given up\n",
-        number(seeds), number(tally.virtual_ms / 1000), number(tally.faults), number(tally.writes), number(tally.refused),
-        number(tally.unknown), number(tally.reads), number(tally.unread), number(tally.openings), number(tally.unopened),
-        number(tally.restores), number(tally.syncs), number(tally.lies), number(tally.deaths), number(tally.stuck));
-}
 
 }  // namespace
 }  // namespace dvesp::test

@@ -38,8 +38,85 @@ sim::Disk& FleetPlace::disk(const std::string& path) {
     return *found;
 }
 
-Result<void> FleetPlace::open() {
+std::size_t FleetPlace::grow() {
+    devices_.emplace_back();
+    return devices_.size() - 1;
+}
+
+void FleetPlace::take_members(node::SealedStore& store) {
+    members_.clear();
+    for (const node::DeviceReport& one : store.devices())
+        members_[device_of(one.path)] = one.state != node::DeviceState::leaving;
+}
+
+Result<void> FleetPlace::change_fleet(std::size_t devices_max, std::string& told, FleetChanges& changes) {
+    node::SealedStore& sealed = *store_->sealed();
+    std::vector<node::DeviceReport> here;
+    for (const node::DeviceReport& one : sealed.devices())
+        if (one.state != node::DeviceState::leaving && one.is_here) here.push_back(one);
+    const std::uint64_t die = prng_.below(3);
+    if (die != 0 && here.empty()) return {};
+    const node::DeviceReport chosen = here.empty() ? node::DeviceReport() : here[prng_.below(here.size())];
+    Result<void> done;
+    if (die == 0 && staying() < devices_max) {
+        const std::string path = device_path(grow());
+        told = path + " joins";
+        done = sealed.add_device(path);
+        changes.joined += done.ok() ? 1 : 0;
+    } else if (die != 1 && !here.empty()) {
+        const std::string path = device_path(grow());
+        told = chosen.path + " is replaced by " + path;
+        done = sealed.replace_device(chosen.number, path);
+        changes.replaced += done.ok() ? 1 : 0;
+    } else if (!here.empty()) {
+        told = chosen.path + " is removed";
+        done = sealed.remove_device(chosen.number);
+        changes.left += done.ok() ? 1 : 0;
+        if (!done.ok() && done.error().code == ErrorCode::invalid_argument) done = {};
+    }
+    look_at_members();
+    return done;
+}
+
+std::vector<node::SealedStore::Row> FleetPlace::rows_of(const store::Collection& collection,
+                                                        std::span<const std::string_view> ids) {
+    snapshot_ = collection.snapshot();
+    std::vector<node::SealedStore::Row> out;
+    for (const std::string_view id : ids) {
+        const auto found = store::Collection::find(*snapshot_, id);
+        if (!found.ok() || !*found) continue;
+        const auto row = node::SealedStore::row_of(**found);
+        if (row.ok()) out.push_back(*row);
+    }
+    return out;
+}
+
+Result<void> FleetPlace::replace_gone() {
     process_ = std::make_shared<ProcessState>();
+    sim::Random random(prng_.next());
+    TickingClock clock(wall_ms_);
+    sim::Executor executor(prng_.next(), clock);
+    node::SealedOptions options = sealed_options();
+    options.random = &random;
+    options.runner = options.executor = &executor;
+    options.clock = &clock;
+    options.must_exist = true;
+    const auto replace = [&]() -> Result<void> {
+        DVESP_ASSIGN(const auto store, node::SealedStore::open(std::move(options)));
+        for (const node::DeviceReport& one : store->devices()) {
+            const bool is_dead = one.state != node::DeviceState::leaving && devices_[device_of(one.path)].is_gone;
+            if (is_dead) DVESP_TRY(store->replace_device(one.number, device_path(grow())));
+        }
+        take_members(*store);
+        return store->close();
+    };
+    const auto replaced = replace();
+    executor.stop();
+    for (auto& [path, one] : disks_) one->end_process();
+    return replaced;
+}
+
+node::SealedOptions FleetPlace::sealed_options() {
     node::SealedOptions options;
     options.path = store_path;
     for (std::size_t device = 0; device < devices_.size(); ++device) options.device_paths.push_back(device_path(device));
@@ -51,6 +128,12 @@ Result<void> FleetPlace::open() {
         }
         return files;
     };
+    return options;
+}
+
+Result<void> FleetPlace::open() {
+    process_ = std::make_shared<ProcessState>();
+    node::SealedOptions options = sealed_options();
     auto clock = std::make_unique<TickingClock>(wall_ms_);
     auto executor = std::make_unique<sim::Executor>(prng_.next(), *clock);
     clock_ = clock.get();
@@ -65,10 +148,12 @@ Result<void> FleetPlace::open() {
         return opened.error();
     }
     store_ = std::move(*opened);
+    look_at_members();
     return {};
 }
 
 void FleetPlace::end_store() {
+    snapshot_.reset();
     store_.reset();
     clock_ = nullptr;
     executor_ = nullptr;
@@ -105,14 +190,9 @@ void FleetPlace::die(std::size_t device) {
     devices_[device].is_gone = true;
 }
 
-std::size_t FleetPlace::away() const {
-    return static_cast<std::size_t>(
-        std::count_if(devices_.begin(), devices_.end(), [](const Member& one) { return one.process->is_dead.load(); }));
-}
-
 std::size_t FleetPlace::gone() const {
-    return static_cast<std::size_t>(
-        std::count_if(devices_.begin(), devices_.end(), [](const Member& one) { return one.is_gone; }));
+    return static_cast<std::size_t>(std::count_if(members_.begin(), members_.end(),
+                                                  [&](const auto& one) { return one.second && devices_[one.first].is_gone; }));
 }
 
 std::size_t FleetPlace::lie(std::size_t device) {
@@ -164,7 +244,7 @@ std::string FleetPlace::check_audit() {
     if (!log.ok()) return "the audit log: " + log.error().message;
     std::vector<node::DeviceEvidence> evidence;
     for (std::size_t device = 0; device < devices_.size(); ++device) {
-        if (is_away(device)) continue;
+        if (is_away(device) || !is_member(device)) continue;
         const auto one = disk(device_path(device)).mount();
         evidence.push_back(node::ask_device(*one, device_path(device)));
     }

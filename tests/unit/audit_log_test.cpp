@@ -386,3 +386,38 @@ TEST_CASE("audit_proofs_lead_to_a_signed_checkpoint") {
     }
     CHECK(prove_entry(**file, 24).error().code == ErrorCode::invalid_argument);
 }
+
+TEST_CASE("audit_log_that_was_lost_more_often_than_devices_remember_is_no_other_history") {
+    Machine machine;
+    for (std::size_t lost = 0; lost < sealed::witness_logs_max + 4; ++lost) {
+        machine.disk = std::make_shared<sim::Disk>(lost + 2);
+        REQUIRE(machine.open().ok());
+        machine.record(2);
+        CHECK(machine.log->flush().ok());
+        CHECK(machine.log->conflicts().empty());
+        machine.close();
+        const AuditReport report = machine.verify();
+        CHECK(report.problems.empty());
+        CHECK(report.restarts.empty() == (lost == 0));
+    }
+}
+
+TEST_CASE("audit_log_shows_a_device_that_must_forget_nothing_before_it_says_so_durably") {
+    Machine machine;
+    for (std::size_t lost = 0; lost < sealed::witness_logs_max; ++lost) {  // the second device remembers as many as it may
+        machine.disk = std::make_shared<sim::Disk>(lost + 2);
+        REQUIRE(machine.open().ok());
+        machine.close();
+    }
+    const auto full = machine.devices.memories[1];
+    for (auto& memory : machine.devices.memories) memory.reset();
+    machine.disk = std::make_shared<sim::Disk>(99);
+    REQUIRE(machine.open().ok());
+    machine.devices.memories[1] = full;
+    machine.record(1);
+    machine.wait_ms(1000);  // it is back: this visit names what it remembers, the next one makes it forget
+    CHECK(machine.devices.memories[1] == full);
+    machine.close();
+    CHECK(machine.devices.memories[1] != full);
+    CHECK(machine.verify().problems.empty());
+}

@@ -66,6 +66,7 @@ class ShortDevice final : public Device {
     Result<std::vector<FragmentId>> list(std::uint8_t kind) override { return below_->list(kind); }
     Result<void> put_record(std::string_view name, ByteView bytes) override { return below_->put_record(name, bytes); }
     Result<std::optional<Bytes>> record(std::string_view name) override { return below_->record(name); }
+    Result<DeviceUsage> usage() override { return below_->usage(); }
     Result<std::vector<std::string>> verify() override { return below_->verify(); }
     Result<void> close() override { return below_->close(); }
 
@@ -152,4 +153,73 @@ TEST_CASE("fleet: the list of devices says how many a change needs, and one of f
     REQUIRE(old.ok());
     CHECK(old->needed == desk.record.plan.k);
     CHECK(old->devices.size() == 3);
+}
+
+TEST_CASE("fleet: the record of a fleet that changed is whole, authentic and newer, or refused") {
+    Desk desk;
+    crypto::Key32 key;
+    key.bytes()[0] = 7;
+    FleetRecord record = desk.record;
+    spell_out(record);
+    DeviceEntry joining;
+    joining.id[0] = 9;
+    joining.path = "d9";
+    joining.number = ++record.numbers_used;
+    joining.place = record.devices[1].place;
+    joining.state = DeviceState::joining;
+    record.devices[1].state = DeviceState::leaving;
+    record.devices[1].place = no_device_place;
+    record.devices.push_back(joining);
+    record.epoch = 1;
+    record.mac = fleet_mac(record, key);
+    const auto bytes = encode_fleet(record);
+    const auto again = parse_fleet(bytes);
+    REQUIRE(again.ok());
+    CHECK(again->staying() == 3);
+    CHECK(again->is_changing());
+    CHECK(again->number(3) == 4);
+    CHECK(again->mac == fleet_mac(*again, key));
+    CHECK(again->is_newer_than(desk.record));
+    FleetRecord moved = *again;
+    moved.devices[0].path = "elsewhere";  // where a device is says nothing of which it is
+    CHECK(fleet_mac(moved, key) == again->mac);
+    moved.devices[0].id[5] = 1;
+    CHECK(fleet_mac(moved, key) != again->mac);
+    for (std::size_t length = 0; length < bytes.size(); ++length) CHECK_FALSE(parse_fleet(ByteView(bytes).first(length)).ok());
+    const auto refuse = [&](auto spoil) {
+        FleetRecord wrong = record;
+        spoil(wrong);
+        CHECK_FALSE(parse_fleet(encode_fleet(wrong)).ok());
+    };
+    refuse([](FleetRecord& wrong) { wrong.devices[0].place = wrong.devices[2].place; });
+    refuse([](FleetRecord& wrong) { wrong.devices[0].number = wrong.devices[2].number; });
+    refuse([](FleetRecord& wrong) { wrong.devices[0].place = 77; });
+    refuse([](FleetRecord& wrong) { wrong.devices[1].place = 0; });
+    refuse([](FleetRecord& wrong) { wrong.devices[0].number = 200; });
+    refuse([](FleetRecord& wrong) { wrong.judged = 1; });
+    refuse([](FleetRecord& wrong) { wrong.first_places = 9; });
+}
+
+TEST_CASE("fleet: a leaving device takes nothing, and trust goes down with evidence and with the device") {
+    Desk desk;
+    SerialRunner runner;
+    const std::vector<std::uint8_t> bytes = {1, 2, 3};
+    Fleet before(desk.device_at(), desk.record);
+    before.blame(1, Fleet::Evidence::changed);
+    before.blame(1, Fleet::Evidence::silent);
+    CHECK(before.trust(1) == doctest::Approx(0.9 * 0.99));
+    FleetRecord record = desk.record;
+    spell_out(record);
+    record.epoch = 1;
+    record.devices[0].state = DeviceState::leaving;
+    record.devices[0].place = no_device_place;
+    Fleet fleet(desk.device_at(), record, nullptr, &before);
+    CHECK(fleet.trust(1) == before.trust(1));
+    CHECK(fleet.staying() == 2);
+    CHECK(fleet.put(one_item_each(bytes), runner) == std::vector<bool>{false, true, true});
+    CHECK_FALSE(fleet.contains(0, id_of(1)));
+    CHECK(fleet.usage(1).value().fragments == 1);
+    CHECK(fleet.usage(1).value().bytes == bytes.size());
+    CHECK(fleet.layout().is_taken == std::vector<std::uint8_t>{0, 1, 1});
+    CHECK(fleet.close().ok());
 }

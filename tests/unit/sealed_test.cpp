@@ -146,6 +146,47 @@ TEST_CASE("placement_moves_only_what_a_device_wins_or_had") {
     CHECK(moved < 700);  // 2000 * 5 / 21 = 476
 }
 
+TEST_CASE("places_keep_what_they_hold_when_devices_come_go_and_are_replaced") {
+    const auto moved = [](const std::vector<std::uint32_t>& a, const std::vector<std::uint32_t>& b) {
+        std::size_t count = 0;
+        for (std::size_t at = 0; at < a.size(); ++at) count += a[at] != b[at] ? 1 : 0;
+        return count;
+    };
+    for (const std::uint32_t devices : {5U, 9U}) {
+        const Plan plan{3, 5};
+        Layout before{names(devices), std::vector<std::uint8_t>(devices, 1), devices};
+        Layout joined = before;
+        joined.keys.push_back("another");
+        joined.is_taken.push_back(1);
+        Layout left = joined;
+        left.is_taken[2] = 0;
+        for (int record = 0; record < 2000; ++record) {
+            const std::string key = "r" + std::to_string(record);
+            const auto first = holding_places(key, before, plan);
+            if (devices == 5) CHECK(first == std::vector<std::uint32_t>{0, 1, 2, 3, 4});
+            if (devices == 9) CHECK(first == holders(key, before.keys, plan));
+            const auto then = holding_places(key, joined, plan);
+            CHECK(moved(first, then) <= 1);
+            for (std::size_t at = 0; at < then.size(); ++at) CHECK((then[at] == first[at] || then[at] == devices));
+            const auto last = holding_places(key, left, plan);
+            for (std::size_t at = 0; at < then.size(); ++at) CHECK((then[at] == 2) == (last[at] != then[at]));
+            auto sorted = last;
+            std::sort(sorted.begin(), sorted.end());
+            CHECK(std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end());
+            CHECK(std::find(last.begin(), last.end(), 2U) == last.end());
+        }
+    }
+    const Layout small{names(5), {1, 1, 0, 1, 1}, 5};
+    CHECK(holding_places("r", small, {3, 5}) == std::vector<std::uint32_t>{0, 1, no_place, 3, 4});
+}
+
+TEST_CASE("plan_of_a_fleet_that_changed_keeps_k") {
+    CHECK(plan_with(5, 3) == Plan{3, 5});
+    CHECK(plan_with(12, 3) == *choose_plan(12));
+    CHECK(plan_with(6, 2) == Plan{2, 5});
+    CHECK(plan_with(4, 3) == Plan{3, 4});
+}
+
 TEST_CASE("record_comes_back_from_every_choice_of_k_fragments_and_lost_ones_are_made_again") {
     for (const Mode mode : {Mode::shamir, Mode::ssms}) {
         for (const Plan plan : {Plan{3, 5}, Plan{2, 2}, Plan{4, 7}}) {
