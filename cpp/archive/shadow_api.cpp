@@ -244,8 +244,9 @@ Result<void> ShadowApi::remove(const std::string& name) const {
                            {"signer", signer_}};
         call = post_json("/v1/object/delete", json.dump());
     } else {
-        const Json json = {{"location", url_of(name)},
-                           {"message", sign("StorageAccount: " + options_.account + "\nFile to delete: " + url_of(name))},
+        const std::string location = without_credentials(url_of(name));
+        const Json json = {{"location", location},
+                           {"message", sign("StorageAccount: " + options_.account + "\nFile to delete: " + location)},
                            {"signer", signer_}};
         call = post_json("/delete-file", json.dump());
     }
