@@ -115,7 +115,8 @@ ports::HttpCall ShadowApi::post_form(const char* path, const Fields& fields, con
     const auto text = [&call](const std::string& part) { call.body.emplace_back().bytes.assign(part.begin(), part.end()); };
     std::string front;
     for (const auto& [name, value] : fields) {
-        front += "--" + boundary + "\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + value + "\r\n";
+        front.append("--").append(boundary).append("\r\nContent-Disposition: form-data; name=\"").append(name);
+        front.append("\"\r\n\r\n").append(value).append("\r\n");
     }
     front += "--" + boundary + "\r\nContent-Disposition: form-data; name=\"file\"; filename=\"" + file.name +
              "\"\r\nContent-Type: application/octet-stream\r\n\r\n";
