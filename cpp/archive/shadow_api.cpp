@@ -115,7 +115,8 @@ ports::HttpCall ShadowApi::post_form(const char* path, const Fields& fields, con
     const auto text = [&call](const std::string& part) { call.body.emplace_back().bytes.assign(part.begin(), part.end()); };
     std::string front;
     for (const auto& [name, value] : fields) {
-        front += "--" + boundary + "\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + value + "\r\n";
+        front.append("--").append(boundary).append("\r\nContent-Disposition: form-data; name=\"").append(name);
+        front.append("\"\r\n\r\n").append(value).append("\r\n");
     }
     front += "--" + boundary + "\r\nContent-Disposition: form-data; name=\"file\"; filename=\"" + file.name +
              "\"\r\nContent-Type: application/octet-stream\r\n\r\n";
@@ -244,8 +245,9 @@ Result<void> ShadowApi::remove(const std::string& name) const {
                            {"signer", signer_}};
         call = post_json("/v1/object/delete", json.dump());
     } else {
-        const Json json = {{"location", url_of(name)},
-                           {"message", sign("StorageAccount: " + options_.account + "\nFile to delete: " + url_of(name))},
+        const std::string location = without_credentials(url_of(name));
+        const Json json = {{"location", location},
+                           {"message", sign("StorageAccount: " + options_.account + "\nFile to delete: " + location)},
                            {"signer", signer_}};
         call = post_json("/delete-file", json.dump());
     }

@@ -246,8 +246,20 @@ def test_full_account_says_so(api: str, drive: ShadowDrive, tmp_path: Path) -> N
         assert len(drive.files) == 1
 
 
-def test_place_has_a_name_without_credentials(drive: ShadowDrive) -> None:
-    with ShadowTool(drive, "v2", endpoint=drive.url.replace("http://", "http://user:secret@")) as tool:
+def test_long_lists_are_read(tool: ShadowTool, drive: ShadowDrive) -> None:
+    for number in range(20_000):
+        drive.files[tool.account, f"{number:064x}.dvseg"] = b"x" * (number % 3)
+    listed = tool.ask("list")["objects"]
+    assert [(one["sha256"], one["bytes"]) for one in listed] == [(f"{n:064x}", n % 3) for n in range(20_000)]
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_place_has_a_name_without_credentials(api: str, drive: ShadowDrive) -> None:
+    with ShadowTool(drive, api, endpoint=drive.url.replace("http://", "http://user:secret@")) as tool:
         text = tool.ask("describe")["text"]
+        tool.ask("put_document", name="keyring", text="k")
+        tool.ask("remove_document", name="keyring")
+        drive.fail("", 503, count=-1)
+        assert "secret" not in refusal(tool, "list").message
     assert tool.account in text and drive.url.removeprefix("http://") in text and "secret" not in text
     assert tool.wallet.secret().hex() not in text
