@@ -8,6 +8,7 @@ namespace dvesp::node {
 namespace {
 
 constexpr std::uint64_t look_every_ms = 200;
+constexpr std::uint64_t pause_ms = 1000;  ///< after a round that sent something: what comes meanwhile goes together
 constexpr std::uint64_t first_rest_ms = 1000;
 constexpr std::uint64_t longest_rest_ms = 60'000;
 constexpr std::uint64_t retry_ms = 100;  ///< where somebody waits
@@ -53,8 +54,9 @@ ArchiveKeeper::~ArchiveKeeper() { stop(); }
 void ArchiveKeeper::schedule(std::size_t pump, std::uint64_t delay_ms) {
     setup_.executor->post_after(delay_ms, [this, pump] {
         ArchivePump& one = *pumps_[pump];
+        const bool has_work = !one.is_current();
         static_cast<void>(one.round().ok());  // its report has the error, and the next round tries again
-        schedule(pump, rest_ms(one.failures(), first_rest_ms));
+        schedule(pump, one.failures() == 0 && has_work ? pause_ms : rest_ms(one.failures(), first_rest_ms));
     });
 }
 
@@ -65,14 +67,14 @@ Result<void> ArchiveKeeper::archive(std::uint64_t timeout_ms) {
             const auto done = pump->round();
             if (done.ok()) break;
             if (!may_get_better(done.error()) || (timeout_ms == 0 && attempt == attempts_max)) return done;
-            const std::uint64_t pause_ms = rest_ms(attempt, retry_ms);
-            if (timeout_ms != 0 && clock_->monotonic_ns() + pause_ms * 1'000'000 >= deadline) {
+            const std::uint64_t wait_ms = rest_ms(attempt, retry_ms);
+            if (timeout_ms != 0 && clock_->monotonic_ns() + wait_ms * 1'000'000 >= deadline) {
                 return fail(ErrorCode::timeout,
                             "archive: not everything arrived within timeout_ms; it goes on in the background (" +
                                 done.error().message + ")");
             }
             std::unique_lock lock(stop_mutex_);
-            stopped_.wait_for(lock, std::chrono::milliseconds(pause_ms), [this] { return is_stopped_; });
+            stopped_.wait_for(lock, std::chrono::milliseconds(wait_ms), [this] { return is_stopped_; });
         }
     }
     return {};

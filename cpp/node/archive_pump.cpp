@@ -10,7 +10,6 @@
 namespace dvesp::node {
 namespace {
 
-constexpr std::size_t packs_max = 64;  ///< of a shard; then its batches go into one again
 constexpr std::size_t hash_step_bytes = std::size_t{1} << 20;
 
 Result<Hash> hash_of(ports::ByteSource& source) {
@@ -29,6 +28,20 @@ Result<Hash> hash_of(ports::ByteSource& source) {
 codec::PackedFrame packed(const store::Frame& frame) {
     return {codec::columns_crc(frame.buffer.bytes(), frame.view.layout),
             frame.buffer.bytes().subspan(codec::envelope_bytes, frame.view.layout.end - codec::envelope_bytes)};
+}
+
+/// Lets go of the last packs that are not twice as large as what comes behind them: their batches go once more, in one pack
+/// with the new ones. So a shard has few packs, and a batch travels as often as the logarithm of their number.
+template <class Packs>
+void merge_small(Packs& packs, const std::vector<const store::Frame*>& frames) {
+    std::uint64_t behind = 0;
+    std::size_t next = frames.size();
+    while (!packs.empty()) {
+        while (next > 0 && frames[next - 1]->view.head.seq > packs.back().numbers.back())
+            behind += frames[--next]->buffer.size();
+        if (behind == 0 || packs.back().file.bytes >= 2 * behind) return;
+        packs.pop_back();
+    }
 }
 
 }  // namespace
@@ -94,7 +107,7 @@ void ArchivePump::plan_frames(Round& round, std::vector<std::vector<std::uint8_t
         std::vector<Pack>& old = packs_[shard];
         const std::uint64_t first = frames.front()->view.head.seq;
         std::erase_if(old, [&](const Pack& pack) { return pack.numbers.back() < first; });
-        if (old.size() >= packs_max) old.clear();
+        merge_small(old, frames);
         const std::uint64_t packed_up_to = old.empty() ? first - 1 : old.back().numbers.back();
         Pack fresh;
         std::vector<codec::PackedFrame> bodies;
@@ -214,6 +227,7 @@ Result<void> ArchivePump::write_manifest(Round& round) {
     known_.clear();
     for (const codec::ArchivedFile& file : round.files) known_[file.content] = file;
     DVESP_TRY(save_record());
+    thin(head, round.files);
     auto root = target_->root();
     const std::scoped_lock lock(report_mutex_);
     report_.manifest = number_;
@@ -248,6 +262,7 @@ Result<std::uint64_t> ArchivePump::prune(std::size_t keep) {
     for (std::size_t at = keep; at < numbers.size(); ++at)
         DVESP_TRY(target_->remove_document(archive::manifest_name(numbers[at])));
     DVESP_TRY(target_->clean_up());
+    std::erase_if(kept_, [&](const Kept& one) { return numbers.size() > keep && one.number < numbers[keep - 1]; });
     std::uint64_t removed = 0;
     std::erase_if(known_, [&](const auto& entry) {
         return std::any_of(entry.second.parts.begin(), entry.second.parts.end(),

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,12 @@ class ArchivePump {
         codec::ArchivedFile file;
         std::vector<std::uint64_t> numbers;  ///< of the batches of its shard, rising
     };
+    /// A manifest that this pump wrote, and what it needs.
+    struct Kept {
+        std::uint64_t number = 0;
+        std::uint64_t created_ms = 0;
+        std::vector<codec::ArchivedPart> parts;
+    };
     struct Round {
         store::Database::ArchiveState state;
         codec::ArchiveManifest manifest;
@@ -85,6 +92,10 @@ class ArchivePump {
     Result<void> write_manifest(Round& round);
     Result<std::optional<crypto::Key32>> key_of(const codec::ArchivedFile& file);
     void count_waiting(const Round& round);
+    /// Of the manifests that this pump wrote more than ten minutes ago, one an hour stays; with the others goes what they alone
+    /// need.
+    void thin(const codec::ArchiveHead& head, const std::vector<codec::ArchivedFile>& files);
+    void let_go(const Kept& gone);
     Result<void> load_record();
     Result<void> save_record();
     [[nodiscard]] std::string record_path() const;
@@ -95,14 +106,16 @@ class ArchivePump {
     ArchiveKeys* keys_;
     bool is_public_;
 
-    mutable std::mutex round_mutex_;  ///< one round, or prune, at a time: guards the next seven
+    mutable std::mutex round_mutex_;  ///< one round, or prune, at a time: guards the next nine
     bool has_met_ = false;
     std::map<Hash, codec::ArchivedFile> known_;  ///< by content: what the target has
     std::map<std::uint32_t, std::vector<Pack>> packs_;
     std::uint64_t record_generation_ = 0;
     std::uint64_t number_ = 0;
     std::uint64_t keys_revision_ = 0;
-    Hash described_{};  ///< what the newest manifest says
+    std::vector<Kept> kept_;  ///< rising; the last is the newest manifest
+    std::set<Hash> older_;    ///< objects that were there before this pump: manifests of others may need them
+    Hash described_{};        ///< what the newest manifest says
 
     std::atomic<std::uint64_t> done_version_{std::numeric_limits<std::uint64_t>::max()};
     std::atomic<std::uint64_t> failures_{0};

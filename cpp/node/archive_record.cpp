@@ -10,6 +10,8 @@ namespace dvesp::node {
 namespace {
 
 constexpr std::size_t identity_bytes_max = 65536;
+constexpr std::uint64_t hour_ms = 3'600'000;
+constexpr std::uint64_t grace_ms = 600'000;
 
 }  // namespace
 
@@ -70,6 +72,9 @@ Result<void> ArchivePump::meet() {
     DVESP_ASSIGN(const auto objects, target_->list());
     std::set<std::pair<Hash, std::uint64_t>> there;
     for (const archive::ObjectName& name : objects) there.emplace(name.sha256, name.bytes);
+    kept_.clear();
+    older_.clear();
+    for (const archive::ObjectName& name : objects) older_.insert(name.sha256);
     std::erase_if(known_, [&](const auto& entry) {
         return std::any_of(entry.second.parts.begin(), entry.second.parts.end(), [&](const codec::ArchivedPart& part) {
             return !there.contains({part.stored, part.bytes});
@@ -77,6 +82,35 @@ Result<void> ArchivePump::meet() {
     });
     has_met_ = true;
     return {};
+}
+
+void ArchivePump::thin(const codec::ArchiveHead& head, const std::vector<codec::ArchivedFile>& files) {
+    Kept fresh{head.number, head.created_ms, {}};
+    for (const codec::ArchivedFile& file : files) fresh.parts.insert(fresh.parts.end(), file.parts.begin(), file.parts.end());
+    kept_.push_back(std::move(fresh));
+    // One that was the newest not long ago may be what somebody is restoring.
+    for (std::size_t at = 1; at + 1 < kept_.size() && kept_[at].created_ms + grace_ms < head.created_ms;) {
+        if (kept_[at].created_ms >= kept_[at - 1].created_ms + hour_ms) {
+            ++at;
+            continue;
+        }
+        const Kept gone = std::move(kept_[at]);
+        kept_.erase(kept_.begin() + static_cast<std::ptrdiff_t>(at));
+        let_go(gone);
+    }
+}
+
+/// What fails here stays until `prune`.
+void ArchivePump::let_go(const Kept& gone) {
+    if (!target_->remove_document(archive::manifest_name(gone.number)).ok()) return;
+    std::set<Hash> needed;
+    for (const Kept& one : kept_) {
+        for (const codec::ArchivedPart& part : one.parts) needed.insert(part.stored);
+    }
+    for (const codec::ArchivedPart& part : gone.parts) {
+        if (needed.contains(part.stored) || older_.contains(part.stored)) continue;
+        static_cast<void>(target_->remove({part.stored, part.bytes, part.locator}).ok());
+    }
 }
 
 Result<void> ArchivePump::check_whose(const std::vector<std::string>& documents) {

@@ -107,7 +107,13 @@ codec::SegmentEntry entry_of(const IndexedSegment& segment, std::uint64_t applie
 
 }  // namespace
 
-codec::Manifest Database::current_manifest() const {
+std::vector<codec::SegmentEntry> Database::entries_of(const Snapshot& snapshot, std::uint64_t applied_log_seq) {
+    std::vector<codec::SegmentEntry> out;
+    for (const IndexedSegment& segment : snapshot.segments) out.push_back(entry_of(segment, applied_log_seq));
+    return out;
+}
+
+codec::Manifest Database::current_manifest(bool with_segments) const {
     codec::Manifest manifest;
     manifest.store_id = store_id_;
     manifest.edition = manifest_edition_ + 1;
@@ -125,9 +131,7 @@ codec::Manifest Database::current_manifest() const {
         entry.config = encode_config(collection->config());
         entry.applied_log_seq = collection->applied_log_seq();
         entry.applied_shard_seq = collection->applied_shard_seq();
-        for (const IndexedSegment& segment : collection->snapshot()->segments) {
-            entry.segments.push_back(entry_of(segment, collection->applied_log_seq()));
-        }
+        if (with_segments) entry.segments = entries_of(*collection->snapshot(), entry.applied_log_seq);
         entry.segments.insert(entry.segments.end(), collection->unreadable_segments.begin(),
                               collection->unreadable_segments.end());
         manifest.collections.push_back(std::move(entry));

@@ -258,7 +258,9 @@ class Database {
 
     // manifest.cpp part
     Result<void> seal_selected(const std::string& name);
-    [[nodiscard]] codec::Manifest current_manifest() const;
+    [[nodiscard]] codec::Manifest current_manifest(bool with_segments = true) const;
+    /// @cost reads when each row of the segments died
+    static std::vector<codec::SegmentEntry> entries_of(const Snapshot& snapshot, std::uint64_t applied_log_seq);
     Result<void> persist_manifest();
     [[nodiscard]] std::vector<std::shared_ptr<Collection>> selected(const std::string& name, Result<void>& result) const;
 

@@ -33,7 +33,7 @@ Result<Database::ArchiveState> Database::archive_state() {
     out.version = state_version();
     Result<void> whole;
     exclusively([&] {
-        out.manifest = current_manifest();
+        out.manifest = current_manifest(false);  // which rows died is looked up when writers go on
         const std::scoped_lock lock(catalog_mutex_);
         for (const auto& [name, collection] : by_name_) {
             if (whole.ok()) whole = collection->check_whole();
@@ -43,6 +43,10 @@ Result<Database::ArchiveState> Database::archive_state() {
         }
     });
     DVESP_TRY(whole);
+    for (std::size_t at = 0; at < out.pinned.size(); ++at) {
+        codec::CollectionEntry& entry = out.manifest.collections[at];
+        entry.segments = entries_of(*out.pinned[at], entry.applied_log_seq);
+    }
     out.manifest.log_files.clear();
     return out;
 }

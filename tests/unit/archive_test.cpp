@@ -266,6 +266,31 @@ TEST_CASE("archive_damage_is_refused_and_named") {
     CHECK(*place.restored(1, "c") == wanted);  // the older one is whole
 }
 
+TEST_CASE("archive_history_is_thinned") {
+    Place place(11);
+    const auto database = place.machine.open();
+    Pumped pumped(place, *database, 1);
+    Prng prng(11);
+    std::map<std::string, std::map<std::string, dvesp::test::Stored>> states;  // by the manifest's name
+    for (int round = 0; round < 90; ++round) {                                 // three hours, a batch every two minutes
+        REQUIRE(put(*database, "c", make_records(prng, ("r" + std::to_string(round) + "-").c_str(), 4, 8)).ok());
+        if (round % 7 == 0) REQUIRE(database->flush("").ok());
+        if (round % 20 == 0) REQUIRE(database->compact("").ok());
+        REQUIRE(pumped.pump->round().ok());
+        states[archive::manifest_name(pumped.pump->report().manifest)] = contents(*database, "c");
+        place.machine.clock.advance_ms(120'000);
+    }
+    std::vector<std::string> manifests = *place.archived->list("");
+    std::erase_if(manifests, [](const std::string& name) { return !archive::manifest_number(name); });
+    CHECK(manifests.size() >= 8);  // ten minutes of every one, one for each hour, the first
+    CHECK(manifests.size() <= 11);
+    for (std::size_t newest = manifests.size(); newest > 0; --newest) {  // every one of them is whole
+        CHECK(*place.restored(1, "c") == states[manifests[newest - 1]]);
+        REQUIRE(place.archived->remove(manifests[newest - 1]).ok());
+    }
+    CHECK(place.archived->list("objects")->size() < 40);
+}
+
 TEST_CASE("archive_keys_and_other_stores") {
     Place place(7);
     const auto database = place.machine.open();
