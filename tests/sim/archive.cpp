@@ -76,6 +76,7 @@ class Story {
         State state;
         if (std::string what = read_all(machine_.database(), state); !what.empty()) return what;
         states_.push_back(state);
+        if (prng_.chance(0.2)) rob();
         auto process = begin_process();
         if (!process.ok()) return "the keys do not open: " + process.error().message;
         for (std::uint32_t writer = 0; writer < 2; ++writer) {
@@ -109,7 +110,13 @@ class Story {
         ++(round.ok() ? tally_.rounds : tally_.failed_rounds);
         remote_.clear_faults();
         remote_.set_capacity(std::uint64_t{1} << 40);
-        if (round.ok() && !machine_.is_dead()) archived_ = states_.size() - 1;
+        // Nothing rots here: who sees damage made it.
+        const bool sees_damage = !round.ok() && error_info(round.error().code).outcome == Outcome::damaged;
+        if (sees_damage) return "a round says: " + round.error().message;
+        if (round.ok() && !machine_.is_dead()) {
+            archived_ = states_.size() - 1;
+            is_robbed_ = false;
+        }
         if (prng_.chance(0.2)) {
             remote_.power_cut();  // and the process goes on with another connection to it
             if (machine_.is_dead()) return {};
@@ -120,6 +127,15 @@ class Story {
             }
         }
         return prng_.chance(0.2) ? check_archive() : std::string();
+    }
+
+    /// Somebody takes an object away while no process looks. The next round brings it again.
+    void rob() {
+        std::vector<std::string> paths = remote_.paths();
+        std::erase_if(paths, [](const std::string& path) { return !path.starts_with("objects/"); });
+        if (paths.empty()) return;
+        remote_.remove_raw(paths[prng_.below(paths.size())]);
+        is_robbed_ = true;
     }
 
     /// The states that a restore may show. After the process died nobody knows the last one; the next life reads it.
@@ -157,6 +173,7 @@ class Story {
     }
 
     std::string check_archive() {
+        if (is_robbed_) return {};
         const auto back = restored();
         if (!back.ok()) {
             const bool is_empty = back.error().code == ErrorCode::invalid_argument || back.error().code == ErrorCode::sealed;
@@ -199,6 +216,7 @@ class Story {
     Tally& tally_;
     std::vector<State> states_;
     std::optional<std::size_t> archived_;  ///< the state of the last round that went well
+    bool is_robbed_ = false;
     std::vector<std::unique_ptr<Process>> parts_;
 };
 

@@ -302,6 +302,58 @@ MUTANTS = [
         "static_cast<void>(opened.ok());",
         ("sim_devices",),
     ),
+    Mutant(
+        "archive: keeps packs of a round that failed",
+        "node/archive_pump.cpp",
+        "if (!sent.ok()) packs_.clear();",
+        "",
+        ("sim_archive",),
+    ),
+    Mutant(
+        "archive: packs all batches but the first after a pack",
+        "node/archive_pump.cpp",
+        "if (frame->view.head.seq <= packed_up_to) continue;",
+        "if (frame->view.head.seq <= packed_up_to + (old.empty() ? 0 : 1)) continue;",
+        ("sim_archive",),
+    ),
+    Mutant(
+        "archive: objects are not synced before they get their names",
+        "archive/directory.cpp",
+        """        if (hasher.finish() != name.sha256) return fail(ErrorCode::integrity, "an object is not what its name says");
+        return file->sync();""",
+        """        if (hasher.finish() != name.sha256) return fail(ErrorCode::integrity, "an object is not what its name says");
+        return {};""",
+        ("sim_archive",),
+    ),
+    Mutant(
+        "archive: a new key is used before it is kept",
+        "node/archive_keys.cpp",
+        "    if (!is_new) return key;\n",
+        "    if (!is_new || true) return key;\n",
+        ("sim_archive",),
+    ),
+    Mutant(
+        "archive: remembers what a target has without looking",
+        "node/archive_record.cpp",
+        "return !there.contains({part.stored, part.bytes});",
+        "return part.bytes > part.bytes;",
+        ("sim_archive",),
+    ),
+    Mutant(
+        "archive: a restored store forgets the batches that are in no segment",
+        "store/database_archive.cpp",
+        "for (const auto& frame : frames) DVESP_TRY(replay_frame({frame, frame->view.envelope.log_seq}));",
+        "",
+        ("sim_archive",),
+    ),
+    Mutant(
+        "archive: the manifest goes before its objects",
+        "node/archive_pump.cpp",
+        "        DVESP_TRY(upload(round.files[at], round.contents[at]));",
+        """        if (at == 0) static_cast<void>(target_->put_document(archive::manifest_name(number_ + 1), {}).ok());
+        DVESP_TRY(upload(round.files[at], round.contents[at]));""",
+        ("sim_archive",),
+    ),
 ]
 
 
