@@ -245,6 +245,25 @@ class AsyncVectorStore:
         store._take(opened)
         return store
 
+    @classmethod
+    async def restore_from_shadow_drive(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        endpoint: str,
+        account: str,
+        wallet: Any,
+        api: str = "v1.5",
+        keyring: Any = None,
+        wait: bool = True,
+    ) -> Self:
+        """`VectorStore.restore_from_shadow_drive`: an open store from a storage account."""
+        settings = {"endpoint": endpoint, "account": account, "wallet": wallet, "api": api, "keyring": keyring, "wait": wait}
+        opened = await asyncio.to_thread(lambda: VectorStore.restore_from_shadow_drive(path, **settings))
+        store = cls.__new__(cls)
+        store._take(opened)
+        return store
+
     async def close(self) -> None:
         """Closes the store once the calls under way are done; a second call does nothing."""
         await asyncio.to_thread(self._shut)

@@ -221,7 +221,7 @@ def test_status_has_exactly_the_members_of_the_report(store: VectorStore) -> Non
     }
     assert set(status["ipfs"]) == {"archived_segments", "total_cids", "pinned_nodes", "last_archive"}
     assert set(status["privacy"]) == {"differential_privacy_enabled", "shared_segments_noised"}
-    assert set(store.status(detail=True)) - {"archive", "chain"} == set(status) | {"queues", "lag", "restoring"}
+    assert set(store.status(detail=True)) - {"archive", "chain", "rebalancing"} == set(status) | {"queues", "lag", "restoring"}
 
 
 def test_results_show_themselves_and_escape_html(store: VectorStore) -> None:
