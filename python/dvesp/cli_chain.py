@@ -33,15 +33,17 @@ def _interruptible(run: Callable[[argparse.Namespace], None]) -> Callable[[argpa
     """``run`` beside a thread that hears Ctrl-C: a call that waits for the chain ends then."""
 
     def wait(options: argparse.Namespace) -> None:
-        options.chain = None
-        with ThreadPoolExecutor(1, thread_name_prefix="dvesp-chain") as thread:
-            work = thread.submit(run, options)
-            try:
-                work.result()
-            except KeyboardInterrupt:
-                if options.chain is not None:
-                    options.chain.cancel()
-                raise
+        options.chain, options.is_over = None, False
+        thread = ThreadPoolExecutor(1, thread_name_prefix="dvesp-chain")
+        try:
+            thread.submit(run, options).result()
+        except KeyboardInterrupt:
+            options.is_over = True
+            if options.chain is not None:
+                options.chain.cancel()
+            raise
+        finally:
+            thread.shutdown()
 
     return wait
 
@@ -135,7 +137,9 @@ def _connect(options: argparse.Namespace) -> _native.Chain:
     creator = getattr(options, "creator", None)
     settings = (options.commitment, options.priority_microlamports, mode)
     chain = connect(options.rpc_url, program_id or _NO_PROGRAM, *settings, wallet=wallet, creator=creator)
-    options.chain = chain  # for an interrupt
+    options.chain = chain  # for an interrupt, which may have come already
+    if getattr(options, "is_over", False):
+        chain.cancel()
     return chain
 
 

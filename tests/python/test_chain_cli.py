@@ -169,7 +169,7 @@ def test_command_that_waits_for_a_chain_ends_at_once_when_it_is_interrupted(tmp_
             with silent.accept()[0]:
                 time.sleep(0.3)
                 process.send_signal(signal.SIGINT)
-                _, err = process.communicate(timeout=10)
+                _, err = process.communicate(timeout=25)  # the call itself would wait for 30 s
     assert process.returncode == 1 and err == "dvesp: error: interrupted\n"
 
 
