@@ -204,7 +204,6 @@ class S3Target final : public Target {
             call.url += separator + name + "=" + percent_encoded(value);
             separator = '&';
         }
-        call.bytes_per_second = options_.bytes_per_second;
         return call;
     }
 

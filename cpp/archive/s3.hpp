@@ -15,7 +15,6 @@ struct S3Options {
     std::string bucket;
     std::string prefix;  ///< "" or a path that ends in '/'
     S3Credentials credentials;
-    std::uint64_t bytes_per_second = 0;  ///< bound on uploads; 0 = none
 };
 
 /// @pre `client` outlives the target  @errors invalid_argument: the option and what to do

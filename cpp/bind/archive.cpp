@@ -5,6 +5,7 @@
 
 #include <ctime>
 
+#include "archive/bounded_client.hpp"
 #include "archive/directory.hpp"
 #include "archive/ipfs.hpp"
 #include "archive/s3.hpp"
@@ -32,7 +33,15 @@ std::vector<std::string> texts_at(const py::dict& settings, const char* name) {
     return settings[name].cast<std::vector<std::string>>();
 }
 
-Result<std::unique_ptr<archive::Target>> target_of(const py::dict& settings, const node::ArchiveSetup& setup) {
+/// The client of a target: with `bytes_per_second`, one of its own that keeps to it.
+ports::HttpClient& client_of(const py::dict& settings, node::ArchiveSetup& setup) {
+    const auto rate = settings.contains("bytes_per_second") ? settings["bytes_per_second"].cast<std::uint64_t>() : 0;
+    if (rate == 0) return *setup.http;
+    setup.bounded.push_back(std::make_unique<archive::BoundedClient>(*setup.http, rate));
+    return *setup.bounded.back();
+}
+
+Result<std::unique_ptr<archive::Target>> target_of(const py::dict& settings, node::ArchiveSetup& setup) {
     const std::string kind = text_at(settings, "kind");
     if (kind == "directory")
         return archive::make_directory_target(os::make_files(text_at(settings, "path")), os::make_random());
@@ -42,7 +51,7 @@ Result<std::unique_ptr<archive::Target>> target_of(const py::dict& settings, con
                                      text_at(settings, "ipns_key"), texts_at(settings, "pin_services"),
                                      text_at(settings, "token")};
         if (!options.root.empty()) options.name.clear();
-        return archive::make_ipfs_target(options, *setup.http, setup.executor.get());
+        return archive::make_ipfs_target(options, client_of(settings, setup), setup.executor.get());
     }
     if (kind == "shadow_drive") {
         archive::ShadowDriveOptions options;
@@ -51,16 +60,15 @@ Result<std::unique_ptr<archive::Target>> target_of(const py::dict& settings, con
         options.files_base = text_at(settings, "files");
         options.api = text_at(settings, "api");
         options.seed = crypto::Key32(settings["wallet"].cast<std::shared_ptr<PyKeyring>>()->secret().bytes.bytes());
-        return archive::make_shadow_drive_target(std::move(options), *setup.http);
+        return archive::make_shadow_drive_target(std::move(options), client_of(settings, setup));
     }
     if (kind != "s3") refuse("archive: there is no target of kind '" + kind + "'");
     archive::S3Options options{text_at(settings, "endpoint"),
                                text_at(settings, "bucket"),
                                text_at(settings, "prefix"),
                                {text_at(settings, "access_key"), text_at(settings, "secret_key"),
-                                text_at(settings, "session_token"), text_at(settings, "region")},
-                               settings["bytes_per_second"].cast<std::uint64_t>()};
-    return archive::make_s3_target(std::move(options), *setup.http);
+                                text_at(settings, "session_token"), text_at(settings, "region")}};
+    return archive::make_s3_target(std::move(options), client_of(settings, setup));
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ struct ArchiveTarget {
 
 /// What a store is archived with. The HTTP client is nobody's but the targets'.
 struct ArchiveSetup {
+    std::vector<std::unique_ptr<ports::HttpClient>> bounded;  ///< over `http`, for targets with a rate
     std::vector<ArchiveTarget> targets;
     std::optional<sealed::UserSecret> secret;   ///< needed unless every target is public
     std::shared_ptr<ports::HttpClient> http;    ///< of the targets; cancelled at the end; nullptr: none needs one

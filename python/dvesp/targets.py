@@ -60,6 +60,7 @@ class IPFS(Target):
         ipns_key: a key of the first node: its name follows the newest state.
         token: what the nodes ask for as ``Authorization``, such as ``"Bearer ..."``; never shown.
         pin_services: pinning services that the first node knows by these names.
+        bytes_per_second: bound on uploads; None: none.
 
     Raises:
         InvalidArgument: an address that is no http(s) URL, a name that is too long.
@@ -72,6 +73,7 @@ class IPFS(Target):
     ipns_key: str | None = None
     token: str | None = field(default=None, repr=False)
     pin_services: Iterable[str] = ()
+    bytes_per_second: int | None = None
     archive_public: bool = False
 
     def __post_init__(self) -> None:
@@ -93,6 +95,7 @@ class IPFS(Target):
             "name": _text(self.name, "name").encode().hex(),
             "ipns_key": _text(self.ipns_key, "ipns_key"),
             "token": _text(self.token, "token"),
+            "bytes_per_second": _rate(self.bytes_per_second),
         }
 
 
@@ -130,7 +133,6 @@ class S3(Target):
 
     def _settings(self) -> dict[str, Any]:
         given = self.access_key is not None
-        rate = 0 if self.bytes_per_second is None else check_int(self.bytes_per_second, "bytes_per_second", 1, _RATE_MAX)
         return {
             "kind": "s3",
             "public": check_flag(self.archive_public, "archive_public"),
@@ -141,7 +143,7 @@ class S3(Target):
             "access_key": _text(self.access_key, "access_key") or os.environ.get("AWS_ACCESS_KEY_ID", ""),
             "secret_key": _text(self.secret_key, "secret_key") or os.environ.get("AWS_SECRET_ACCESS_KEY", ""),
             "session_token": "" if given else os.environ.get("AWS_SESSION_TOKEN", ""),
-            "bytes_per_second": rate,
+            "bytes_per_second": _rate(self.bytes_per_second),
         }
 
 
@@ -155,6 +157,7 @@ class ShadowDrive(Target):
         wallet: path of the owner's wallet (JSON of 64 numbers, or base58), or a `Keyring` made of it.
         api: ``"v1.5"`` or ``"v2"``.
         files: where files are read from, when that is not the endpoint itself.
+        bytes_per_second: bound on uploads; None: none.
 
     Raises:
         InvalidArgument: an address that is no URL, an account that is no base58, a wallet that is none.
@@ -165,6 +168,7 @@ class ShadowDrive(Target):
     wallet: str | os.PathLike[str] | Keyring = field(repr=False)
     api: str = "v1.5"
     files: str | None = None
+    bytes_per_second: int | None = None
     archive_public: bool = False
 
     def __post_init__(self) -> None:
@@ -183,11 +187,16 @@ class ShadowDrive(Target):
             "account": self.account,
             "api": self.api,
             "wallet": self._wallet(),
+            "bytes_per_second": _rate(self.bytes_per_second),
         }
 
     def _wallet(self) -> _native.Keyring:
         wallet = self.wallet if isinstance(self.wallet, Keyring) else Keyring.from_wallet(os.path.expanduser(self.wallet))
         return wallet._secret
+
+
+def _rate(value: Any) -> int:
+    return 0 if value is None else check_int(value, "bytes_per_second", 1, _RATE_MAX)
 
 
 def _text(value: Any, name: str) -> str:

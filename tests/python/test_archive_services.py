@@ -180,6 +180,17 @@ def test_services_that_misbehave_cost_time_and_nothing_else(
             VectorStore.restore(from_=target, keyring=keyring)
 
 
+def test_uploads_keep_to_a_rate(tmp_path: Path, s3: S3Server, vectors: Vectors) -> None:
+    keys = ("archive", "test-access", "test-secret-key")
+    slow = S3(s3.url, *keys, prefix="slow", bytes_per_second=400_000, archive_public=True)
+    with VectorStore(tmp_path / "s", archive=[slow]) as store:
+        store.insert(vectors(1000, 256))  # a megabyte
+        start = time.monotonic()
+        store.archive()
+        assert time.monotonic() - start > 1.5  # it cannot be faster; how slow it is says nothing
+    assert VectorStore.restore(from_=slow).count() == 1000
+
+
 def test_wrong_keys_and_places_of_s3(tmp_path: Path, s3: S3Server, keyring: Keyring, vectors: Vectors) -> None:
     secret = "not-the-secret-key"
     wrong = s3.target(secret_key=secret)

@@ -57,7 +57,7 @@ TEST_CASE("s3_options_are_checked") {
         std::uint64_t wall_ms() override { return 0; }
         void cancel() noexcept override {}
     } client;
-    archive::S3Options options{"http://127.0.0.1:7070", "b", "p", {"a", "s", "", "r"}, 0};
+    archive::S3Options options{"http://127.0.0.1:7070", "b", "p", {"a", "s", "", "r"}};
     const auto good = archive::make_s3_target(options, client);
     REQUIRE(good.ok());
     CHECK((*good)->describe() == "s3 bucket b, p/ at http://127.0.0.1:7070");
