@@ -37,7 +37,7 @@ class ScriptedClient final : public ports::HttpClient {
 };
 
 std::unique_ptr<archive::Target> target_of(ScriptedClient& client) {
-    return archive::make_s3_target({"http://h", "b", "", {"access", "secret", "", "r"}, 0}, client).value();
+    return archive::make_s3_target({"http://h", "b", "", {"access", "secret", "", "r"}}, client).value();
 }
 
 /// Zeros that take no memory.
