@@ -67,7 +67,7 @@ void try_get(archive::Target& target) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (size == 0) return 0;
     FuzzedClient client(ByteView(data, size).subspan(1));
-    const auto target = archive::make_s3_target({"http://h", "b", "p/", {"access", "hid/den", "", "r"}, 0}, client).value();
+    const auto target = archive::make_s3_target({"http://h", "b", "p/", {"access", "hid/den", "", "r"}}, client).value();
     archive::MemorySource content(bytes_of("content"));
     const archive::ObjectName name{sha256(bytes_of("content")), 7, ""};
     switch (data[0] % 8) {
