@@ -79,6 +79,7 @@ class DirectoryTarget final : public Target {
     }
 
     Result<void> put_document(const std::string& name, ByteView bytes) override {
+        DVESP_TRY(check_document_name(name));
         DVESP_TRY(files_->make_directory(""));
         const std::string aside = name + aside_suffix();
         DVESP_TRY(write_document(aside, bytes));
@@ -87,6 +88,7 @@ class DirectoryTarget final : public Target {
     }
 
     Result<std::optional<std::vector<std::uint8_t>>> get_document(const std::string& name) override {
+        DVESP_TRY(check_document_name(name));
         DVESP_ASSIGN(const bool is_there, files_->exists(name));
         if (!is_there) return std::optional<std::vector<std::uint8_t>>();
         DVESP_ASSIGN(const auto file, files_->open(name, ports::Access::buffered));
@@ -98,11 +100,14 @@ class DirectoryTarget final : public Target {
         return std::optional(std::move(bytes));
     }
 
-    Result<void> remove_document(const std::string& name) override { return files_->remove(name); }
+    Result<void> remove_document(const std::string& name) override {
+        DVESP_TRY(check_document_name(name));
+        return files_->remove(name);
+    }
 
     Result<std::vector<std::string>> list_documents() override {
         DVESP_ASSIGN(auto names, files_->list(""));
-        std::erase_if(names, [](const std::string& name) { return name.find(unfinished) != std::string::npos; });
+        std::erase_if(names, [](const std::string& name) { return !is_document_name(name); });
         return names;
     }
 

@@ -12,7 +12,6 @@
 namespace dvesp::archive {
 namespace {
 
-constexpr std::size_t document_name_bytes_max = 128;
 constexpr std::size_t archive_name_digits_max = 64;
 
 /// Makes a name follow the archive's root. Shared with the background, which may end later than the target.
@@ -104,14 +103,6 @@ class IpfsTarget final : public Target {
     std::shared_ptr<Publisher> publisher_;
     std::atomic<bool> key_is_known_{false};
 };
-
-Result<void> check_document_name(const std::string& name) {
-    const bool known = std::all_of(name.begin(), name.end(), [](char character) {
-        return (character >= 'a' && character <= 'z') || (character >= '0' && character <= '9') || character == '-';
-    });
-    if (known && !name.empty() && name.size() <= document_name_bytes_max) return {};
-    return fail(ErrorCode::invalid_argument, "a document's name has 1 to 128 of a-z, 0-9 and -");
-}
 
 std::string object_text(const ObjectName& name) { return "object " + to_hex(name.sha256); }
 
@@ -291,7 +282,7 @@ Result<std::vector<std::string>> IpfsTarget::list_documents() {
     for (const Kubo::Entry& folder : folders) {
         DVESP_ASSIGN(const auto entries, directory().list(std::string(documents_folder) + "/" + folder.name));
         for (const Kubo::Entry& entry : entries) {
-            if (check_document_name(entry.name).ok()) out.push_back(entry.name);
+            if (is_document_name(entry.name)) out.push_back(entry.name);
         }
     }
     std::sort(out.begin(), out.end());

@@ -8,15 +8,11 @@
 #include <utility>
 #include <vector>
 
+#include "archive/url.hpp"
 #include "codec/cid.hpp"
 #include "ports/http_client.hpp"
 
 namespace dvesp::archive {
-
-/// A URL without the user and password that may stand in it, for messages and names.
-[[nodiscard]] std::string without_credentials(const std::string& url);
-/// Everything but letters, digits and -._~ as %XX (RFC 3986 section 2.3).
-[[nodiscard]] std::string percent_encoded(std::string_view text);
 
 /// Errors of all methods: unavailable, timeout: come again later; permission_denied: the token is missing or wrong;
 /// storage_full; invalid_argument: nothing of kubo answers there. Messages carry what the node said.

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "archive/content.hpp"
-#include "archive/kubo.hpp"
+#include "archive/url.hpp"
 
 namespace dvesp::archive {
 namespace {
@@ -143,6 +143,7 @@ class S3Target final : public Target {
     }
 
     Result<void> put_document(const std::string& name, ByteView bytes) override {
+        DVESP_TRY(check_document_name(name));
         ports::HttpCall call = call_of("PUT", document_key(name));
         call.body.push_back({{bytes.begin(), bytes.end()}, nullptr, 0, 0});
         DVESP_ASSIGN(const auto answer, send(call, sha256(bytes)));
@@ -150,6 +151,7 @@ class S3Target final : public Target {
     }
 
     Result<std::optional<std::vector<std::uint8_t>>> get_document(const std::string& name) override {
+        DVESP_TRY(check_document_name(name));
         ports::HttpCall call = call_of("GET", document_key(name));
         call.answer_bytes_max = document_bytes_max;
         DVESP_ASSIGN(auto answer, send(call, empty_hash()));
@@ -158,12 +160,16 @@ class S3Target final : public Target {
         return std::optional(std::move(answer.body));
     }
 
-    Result<void> remove_document(const std::string& name) override { return remove_key(document_key(name)); }
+    Result<void> remove_document(const std::string& name) override {
+        DVESP_TRY(check_document_name(name));
+        return remove_key(document_key(name));
+    }
 
     Result<std::vector<std::string>> list_documents() override {
         std::vector<std::string> out;
-        DVESP_TRY(
-            list_keys(options_.prefix + "documents/", [&](const std::string& rest, std::uint64_t) { out.push_back(rest); }));
+        DVESP_TRY(list_keys(options_.prefix + "documents/", [&](const std::string& rest, std::uint64_t) {
+            if (is_document_name(rest)) out.push_back(rest);
+        }));
         std::sort(out.begin(), out.end());
         return out;
     }

@@ -5,7 +5,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "archive/kubo.hpp"
+#include "archive/url.hpp"
 #include "crypto/base58.hpp"
 #include "crypto/ed25519.hpp"
 

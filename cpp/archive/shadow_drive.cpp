@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "archive/content.hpp"
-#include "archive/kubo.hpp"
 #include "archive/shadow_api.hpp"
+#include "archive/url.hpp"
 #include "crypto/base58.hpp"
 
 namespace dvesp::archive {
@@ -15,23 +15,11 @@ constexpr std::string_view object_suffix = ".dvseg";
 constexpr std::string_view endpoint_v1 = "https://shadow-storage.genesysgo.net";
 constexpr std::string_view files_v1 = "https://shdw-drive.genesysgo.net";
 constexpr std::string_view endpoint_v2 = "https://v2.shdwdrive.com";
-constexpr std::size_t document_name_bytes_max = 128;
 constexpr std::size_t bucket_bytes_max = 64;
 constexpr std::size_t read_bytes = std::size_t{1} << 20;
 
 std::string file_name(const ObjectName& name) { return to_hex(name.sha256) + std::string(object_suffix); }
 std::string object_text(const ObjectName& name) { return "object " + to_hex(name.sha256); }
-
-bool is_document_name(const std::string& name) {
-    const bool known = std::all_of(name.begin(), name.end(), [](char character) {
-        return (character >= 'a' && character <= 'z') || (character >= '0' && character <= '9') || character == '-';
-    });
-    return known && !name.empty() && name.size() <= document_name_bytes_max;
-}
-Result<void> check_document_name(const std::string& name) {
-    if (is_document_name(name)) return {};
-    return fail(ErrorCode::invalid_argument, "a document's name has 1 to 128 of a-z, 0-9 and -");
-}
 
 Result<Hash> hash_of(ports::ByteSource& content) {
     std::vector<std::uint8_t> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(read_bytes, content.size())));

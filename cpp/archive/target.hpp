@@ -21,6 +21,12 @@ namespace dvesp::archive {
 inline constexpr std::uint64_t object_bytes_max = std::uint64_t{1} << 30;     ///< Shadow Drive takes no larger file
 inline constexpr std::uint64_t document_bytes_max = std::uint64_t{64} << 20;  ///< of a manifest
 
+inline constexpr std::size_t document_name_bytes_max = 128;
+
+/// A name that every target can keep. @errors invalid_argument
+[[nodiscard]] Result<void> check_document_name(const std::string& name);
+[[nodiscard]] bool is_document_name(const std::string& name) noexcept;
+
 /// Names an object. `locator` is how the target finds it besides (a CID), as `put` returned it; empty = from the hash alone.
 struct ObjectName {
     Hash sha256{};

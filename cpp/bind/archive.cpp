@@ -59,7 +59,10 @@ Result<std::unique_ptr<archive::Target>> target_of(const py::dict& settings, nod
         options.account = text_at(settings, "account");
         options.files_base = text_at(settings, "files");
         options.api = text_at(settings, "api");
-        options.seed = crypto::Key32(settings["wallet"].cast<std::shared_ptr<PyKeyring>>()->secret().bytes.bytes());
+        const sealed::UserSecret wallet = settings["wallet"].cast<std::shared_ptr<PyKeyring>>()->secret();
+        if (wallet.kind != sealed::SecretKind::wallet_seed)
+            refuse("wallet: this keyring is no wallet; use Keyring.from_wallet");
+        options.seed = crypto::Key32(wallet.bytes.bytes());
         return archive::make_shadow_drive_target(std::move(options), client_of(settings, setup));
     }
     if (kind != "s3") refuse("archive: there is no target of kind '" + kind + "'");

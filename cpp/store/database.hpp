@@ -215,6 +215,7 @@ class Database {
 
     // database_recovery.cpp
     Result<void> recover();
+    void take_numbers(const codec::Manifest& manifest);
     Result<void> create_new();
     Result<void> load_collection(const codec::CollectionEntry& entry);
     /// Opens the segments and indexes of `entry` into `into`; what cannot be read is noted in `collection`.

@@ -78,11 +78,7 @@ Result<void> Database::prepare_restore(const codec::Manifest& manifest) {
                     files.describe("") + ": there is a store already; restore into an empty directory");
     }
     auto arriving = std::make_unique<codec::Manifest>(manifest);
-    store_id_ = manifest.store_id;
-    manifest_edition_ = manifest.edition;
-    last_hlc_ = manifest.hlc_bound;
-    next_shard_ = manifest.next_shard;
-    catalog_log_seq_ = manifest.catalog_log_seq;
+    take_numbers(manifest);
     std::uint64_t applied = manifest.catalog_log_seq;
     for (const codec::CollectionEntry& entry : manifest.collections) {
         codec::CollectionEntry empty = entry;

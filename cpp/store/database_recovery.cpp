@@ -35,6 +35,14 @@ Result<void> Database::create_new() {
     return persist_manifest();
 }
 
+void Database::take_numbers(const codec::Manifest& manifest) {
+    store_id_ = manifest.store_id;
+    manifest_edition_ = manifest.edition;
+    last_hlc_ = manifest.hlc_bound;
+    next_shard_ = manifest.next_shard;
+    catalog_log_seq_ = manifest.catalog_log_seq;
+}
+
 Result<void> Database::recover() {
     ports::Files& files = *ports_.files;
     DVESP_ASSIGN(const bool exists, files.exists(manifest_path));
@@ -46,11 +54,7 @@ Result<void> Database::recover() {
     }
     const codec::Manifest& manifest = parsed->manifest;
     manifest_copy_damaged_ = parsed->one_copy_damaged;
-    store_id_ = manifest.store_id;
-    manifest_edition_ = manifest.edition;
-    last_hlc_ = manifest.hlc_bound;
-    next_shard_ = manifest.next_shard;
-    catalog_log_seq_ = manifest.catalog_log_seq;
+    take_numbers(manifest);
     std::uint64_t applied = manifest.catalog_log_seq;
     for (const codec::CollectionEntry& entry : manifest.collections) {
         DVESP_TRY(load_collection(entry));

@@ -246,22 +246,10 @@ class AsyncVectorStore:
         return store
 
     @classmethod
-    async def restore_from_shadow_drive(
-        cls,
-        path: str | os.PathLike[str] | None = None,
-        *,
-        endpoint: str,
-        account: str,
-        wallet: Any,
-        api: str = "v1.5",
-        keyring: Any = None,
-        wait: bool = True,
-    ) -> Self:
-        """`VectorStore.restore_from_shadow_drive`: an open store from a storage account."""
-        settings = {"endpoint": endpoint, "account": account, "wallet": wallet, "api": api, "keyring": keyring, "wait": wait}
-        opened = await asyncio.to_thread(lambda: VectorStore.restore_from_shadow_drive(path, **settings))
+    @functools.wraps(VectorStore.restore_from_shadow_drive)
+    async def restore_from_shadow_drive(cls, *args: Any, **kwargs: Any) -> Self:
         store = cls.__new__(cls)
-        store._take(opened)
+        store._take(await asyncio.to_thread(VectorStore.restore_from_shadow_drive, *args, **kwargs))
         return store
 
     async def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import os
 import re
 from collections.abc import Iterable
@@ -19,14 +20,14 @@ _NAME_BYTES_MAX = 32
 _RATE_MAX = 1 << 40
 
 
-class Target:
+class Target(abc.ABC):
     """A place that keeps an archive. ``archive_public``: objects are kept in clear, for everybody who can read the place."""
 
     archive_public: bool
 
+    @abc.abstractmethod
     def _settings(self) -> dict[str, Any]:
         """What native code makes a target of."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

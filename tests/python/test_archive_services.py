@@ -272,6 +272,9 @@ def test_targets_are_checked() -> None:
         ShadowDrive("http://h", "0OIl", wallet)
     with pytest.raises(InvalidArgument, match="wallet"):
         ShadowDrive("http://h", "1" * 32, "/nowhere/wallet.json")
+    no_wallet = ShadowDrive("http://h", "1" * 32, Keyring.from_passphrase("a passphrase"))
+    with pytest.raises(InvalidArgument, match="no wallet"):
+        VectorStore(archive=[no_wallet], keyring=Keyring.from_passphrase("a passphrase"))
     assert parse_target("ipfs:http://h:5001,gateway=http://g,name=mine", True) == IPFS(
         ["http://h:5001"], ["http://g"], name="mine", archive_public=True
     )
