@@ -6,6 +6,7 @@
 #include "codec/ipns.hpp"
 #include "codec/unixfs.hpp"
 #include "fuzz/fuzz_support.hpp"
+#include "fuzz/http_answers.hpp"
 
 using namespace dvesp;
 using codec::Cid;
@@ -82,22 +83,12 @@ void try_record(ByteView bytes) {
 }
 
 /// Answers everything alike.
-class OneAnswer final : public ports::HttpClient {
+class OneAnswer final : public fuzz::PretendedClient {
   public:
     OneAnswer(int status, ByteView body) : status_(status), body_(body) {}
     Result<ports::HttpAnswer> call(const ports::HttpCall&, const ports::ByteSink& sink) override {
-        ports::HttpAnswer answer;
-        answer.status = status_;
-        if (sink && status_ < 300) {
-            DVESP_TRY(sink(body_));
-        } else {
-            answer.body.assign(body_.begin(), body_.end());
-        }
-        return answer;
+        return deliver(status_, {}, body_, sink);
     }
-    void pause(std::uint64_t) override {}
-    [[nodiscard]] std::uint64_t wall_ms() override { return 0; }
-    void cancel() noexcept override {}
 
   private:
     int status_;

@@ -5,36 +5,26 @@
 #include "archive/content.hpp"
 #include "archive/s3.hpp"
 #include "fuzz/fuzz_support.hpp"
+#include "fuzz/http_answers.hpp"
 
 using namespace dvesp;
 using fuzz::require;
 
 namespace {
 
-class FuzzedClient final : public ports::HttpClient {
+class FuzzedClient final : public fuzz::PretendedClient {
   public:
     explicit FuzzedClient(ByteView input) : input_(input) {}
     Result<ports::HttpAnswer> call(const ports::HttpCall&, const ports::ByteSink& sink) override {
         static constexpr std::array statuses{200, 204, 206, 301, 400, 403, 404, 409, 412, 429, 500, 501, 507};
         if (input_.size() < 2) return fail(ErrorCode::unavailable, "nothing more comes");
-        ports::HttpAnswer answer;
-        answer.status = statuses[input_[0] % statuses.size()];
+        const int status = statuses[input_[0] % statuses.size()];
         const std::size_t length = std::min<std::size_t>(input_[1], input_.size() - 2);
         const ByteView body = input_.subspan(2, length);
         input_ = input_.subspan(2 + length);
         const std::string text(text_of(body.first(std::min<std::size_t>(length, 20))));
-        answer.headers = {{"content-length", text}, {"etag", text}};
-        const bool is_success = answer.status < 300;
-        if (sink && is_success) {
-            DVESP_TRY(sink(body));
-        } else {
-            answer.body.assign(body.begin(), body.end());
-        }
-        return answer;
+        return deliver(status, {{"content-length", text}, {"etag", text}}, body, sink);
     }
-    void pause(std::uint64_t) override {}
-    std::uint64_t wall_ms() override { return 1'369'353'600'000; }
-    void cancel() noexcept override {}
 
   private:
     ByteView input_;

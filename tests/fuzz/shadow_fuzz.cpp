@@ -4,6 +4,7 @@
 #include "archive/content.hpp"
 #include "archive/shadow_api.hpp"
 #include "fuzz/fuzz_support.hpp"
+#include "fuzz/http_answers.hpp"
 
 using namespace dvesp;
 using fuzz::require;
@@ -12,23 +13,13 @@ using fuzz::touch;
 namespace {
 
 /// Answers everything alike.
-class OneAnswer final : public ports::HttpClient {
+class OneAnswer final : public fuzz::PretendedClient {
   public:
     OneAnswer(int status, ByteView body) : status_(status), body_(body) {}
     Result<ports::HttpAnswer> call(const ports::HttpCall& request, const ports::ByteSink& sink) override {
-        ports::HttpAnswer answer;
-        answer.status = request.method == "HEAD" ? 404 : status_;
-        answer.headers.emplace_back("content-length", text_of(body_));
-        if (sink && answer.status < 300) {
-            DVESP_TRY(sink(body_));
-        } else {
-            answer.body.assign(body_.begin(), body_.end());
-        }
-        return answer;
+        const int status = request.method == "HEAD" ? 404 : status_;
+        return deliver(status, {{"content-length", std::string(text_of(body_))}}, body_, sink);
     }
-    void pause(std::uint64_t) override {}
-    [[nodiscard]] std::uint64_t wall_ms() override { return 0; }
-    void cancel() noexcept override {}
 
   private:
     int status_;
